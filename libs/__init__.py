@@ -1,0 +1,1 @@
+"""What more than one service needs: event log, bitmap index, RPC, storage, command line."""

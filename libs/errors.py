@@ -1,0 +1,91 @@
+"""What can go wrong with a request, in words that every service shares.
+
+    Fault
+    ├── Invalid            the request is wrong and stays wrong; may name a field
+    ├── Missing            what the request names does not exist
+    ├── Taken              the name or place is in use
+    ├── Conflict           somebody else changed it since it was read
+    ├── Refused            the state of things forbids it now
+    ├── OutOfRange         a revision or position that does not exist, yet or any more
+    ├── NotBuilt           the contract has it, this version does not
+    ├── Overloaded         no room: try again later
+    └── Unavailable        a part that is needed is not there: try again soon
+
+Only `libs.rpc.errors` knows which gRPC status each one is. A message says what was wrong, where, and what to
+do; it never holds personal data or a secret.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, eq=False)
+class Fault(Exception):
+    """A request that cannot be served. `reason` is UPPER_SNAKE for programs, `message` is for people."""
+
+    reason: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(slots=True, eq=False)
+class Invalid(Fault):
+    """The request is wrong. `field` is the path of the field at fault, where there is one."""
+
+    field: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Missing(Fault):
+    """What the request names does not exist. `resource` is its type and `name` its id, `field` the path."""
+
+    resource: str = ""
+    name: str = ""
+    field: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Taken(Fault):
+    """The name or place is in use by the resource of this type and id."""
+
+    resource: str = ""
+    name: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Conflict(Fault):
+    """Somebody else changed the resource since it was read."""
+
+
+@dataclass(slots=True, eq=False)
+class Refused(Fault):
+    """The state of things forbids it. `metadata` names what stands in the way, for programs."""
+
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class OutOfRange(Fault):
+    """A revision or position that does not exist, yet or any more."""
+
+
+@dataclass(slots=True, eq=False)
+class NotBuilt(Fault):
+    """The contract has it, this version does not. `field` is the path of what asked for it."""
+
+    field: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Overloaded(Fault):
+    """No room. `retry_after` is in seconds."""
+
+    retry_after: float = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Unavailable(Fault):
+    """A part that is needed is not there. `retry_after` is in seconds."""
+
+    retry_after: float = 1.0

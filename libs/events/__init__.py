@@ -1,0 +1,1 @@
+"""What has happened? The event log: batches on disk, dictionaries, dedupe, customers; not who matches."""

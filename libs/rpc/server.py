@@ -1,0 +1,246 @@
+"""How is a service served? Registration, authorisation, decoding, errors, health, reflection and shutdown.
+
+Servicers subclass the generated classes, implement what they serve as coroutines (or async generators) and
+raise `libs.errors.Fault`; everything that is the same for every call happens here, once, at registration. An
+RPC that a servicer does not override answers UNIMPLEMENTED.
+"""
+
+import asyncio
+import hmac
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from libs.errors import Fault, Invalid, NotBuilt
+from libs.rpc import MESSAGE_OPTIONS
+from libs.rpc.errors import Context, abort
+
+DRAIN_SECONDS = 20.0
+"""How long calls under way may go on after SIGTERM."""
+REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Stands for a request that protobuf could not decode."""
+
+    message_type: str
+
+
+def decoder(message_class: Any) -> Callable[[bytes], Message | Malformed]:
+    """Return a deserializer that never raises: grpcio would answer INTERNAL."""
+
+    def decode(data: bytes) -> Message | Malformed:
+        try:
+            message: Message = message_class.FromString(data)
+        except (DecodeError, RecursionError):
+            return Malformed(message_class.DESCRIPTOR.full_name)
+        return message
+
+    return decode
+
+
+class Authorizer:
+    """Checks `authorization: Bearer KEY` against the one key there is; without a key everybody may call."""
+
+    def __init__(self, api_key: str | None) -> None:
+        self._expected = f"Bearer {api_key}".encode() if api_key else None
+
+    async def check(self, context: Context) -> None:
+        """Abort the call with UNAUTHENTICATED unless it carries the key."""
+        if self._expected is None:
+            return
+        given = dict(context.invocation_metadata() or ()).get("authorization", "")
+        if not hmac.compare_digest(str(given).encode(), self._expected):
+            fault = Fault("UNAUTHENTICATED", "send a valid API key as metadata `authorization: Bearer KEY`")
+            await abort(context, fault, grpc.StatusCode.UNAUTHENTICATED)
+
+
+def malformed(request: Malformed) -> Invalid:
+    """Say that a request is not the message it should be."""
+    return Invalid(
+        "MALFORMED_MESSAGE",
+        f"the request is not a valid {request.message_type}: bad UTF-8, nested too deep, or not protobuf",
+    )
+
+
+async def fail(context: Context, method: MethodDescriptor, error: Exception) -> None:
+    """End a call as its error says. An error that is no fault is ours: it is logged and answered INTERNAL."""
+    if isinstance(error, Fault):
+        await abort(context, error)
+    log.error("call failed", rpc=method.full_name, error=type(error).__name__, exc_info=error)
+    fault = Fault("INTERNAL", f"{method.name} failed inside the server; its log says how")
+    await abort(context, fault, grpc.StatusCode.INTERNAL)
+
+
+class Registrar:
+    """Turns a servicer into handlers that authorise, decode and report errors, and adds them to a server."""
+
+    def __init__(self, server: grpc.aio.Server, authorizer: Authorizer) -> None:
+        self._server = server
+        self._authorizer = authorizer
+
+    def add(self, service: ServiceDescriptor, servicer: object) -> None:
+        """Serve every method of `service` by `servicer`'s coroutine of the same name."""
+        base = type(servicer).__mro__[1]
+        handlers = {}
+        for method in service.methods:
+            built = getattr(type(servicer), method.name) is not getattr(base, method.name)
+            behaviour = getattr(servicer, method.name) if built else None
+            handlers[method.name] = self._handler(method, behaviour)
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service.full_name, handlers),)
+        )
+
+    def _handler(self, method: MethodDescriptor, behaviour: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+        streams = (method.client_streaming, method.server_streaming)
+        make: Any = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[streams]
+        if behaviour is None:
+            call: Any = self._not_built(method)
+        elif method.server_streaming:
+            call = self._stream(method, behaviour)
+        else:
+            call = self._unary(method, behaviour)
+        handler: grpc.RpcMethodHandler[Any, Any] = make(
+            call, decoder(GetMessageClass(method.input_type)), _encode
+        )
+        return handler
+
+    def _unary(self, method: MethodDescriptor, behaviour: Callable[..., Awaitable[Message]]) -> Any:
+        async def call(request: Message | Malformed, context: Context) -> Message | None:
+            await self._authorizer.check(context)
+            if isinstance(request, Malformed):
+                await abort(context, malformed(request))
+            try:
+                return await behaviour(request, context)
+            except Exception as error:
+                await fail(context, method, error)
+                return None
+
+        return call
+
+    def _stream(self, method: MethodDescriptor, behaviour: Callable[..., AsyncIterator[Message]]) -> Any:
+        async def call(request: Any, context: Context) -> AsyncIterator[Message]:
+            await self._authorizer.check(context)
+            if isinstance(request, Malformed):
+                await abort(context, malformed(request))
+            try:
+                incoming = _well_formed(request) if method.client_streaming else request
+                async for response in behaviour(incoming, context):
+                    yield response
+            except Exception as error:
+                await fail(context, method, error)
+
+        return call
+
+    def _not_built(self, method: MethodDescriptor) -> Any:
+        fault = NotBuilt("NOT_BUILT_YET", f"this version of Cohort does not serve {method.name} yet")
+
+        async def unary(request: object, context: Context) -> None:
+            await self._authorizer.check(context)
+            await abort(context, fault)
+
+        async def stream(request: object, context: Context) -> AsyncIterator[Message]:
+            await unary(request, context)
+            return
+            yield  # makes this an async generator, as grpc wants of a streaming handler
+
+        return stream if method.server_streaming else unary
+
+
+async def _well_formed(requests: AsyncIterator[Message | Malformed]) -> AsyncIterator[Message]:
+    async for request in requests:
+        if isinstance(request, Malformed):
+            raise malformed(request)
+        yield request
+
+
+def _encode(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+class Server:
+    """One listening port with services, health and reflection on it.
+
+    `address` is HOST:PORT; port 0 takes a free one, which `start` returns.
+    """
+
+    def __init__(self, address: str, api_key: str | None = None) -> None:
+        self._address = address
+        self._server = grpc.aio.server(
+            options=[
+                *MESSAGE_OPTIONS,
+                ("grpc.so_reuseport", 0),  # a second server on a port must fail, not take half of the calls
+            ]
+        )
+        self._registrar = Registrar(self._server, Authorizer(api_key))
+        self._health = health.aio.HealthServicer()
+        self._names: list[str] = []
+
+    def add(self, service: ServiceDescriptor, servicer: object) -> None:
+        """Serve `service`. Only before `start`."""
+        self._registrar.add(service, servicer)
+        self._names.append(service.full_name)
+
+    async def start(self) -> int:
+        """Listen, and return the port. Raises OSError where the address cannot be bound."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._add_reflection()
+        try:
+            port = self._server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            raise OSError(
+                f"cannot listen on {self._address}: the port is taken or not this machine's"
+            ) from error
+        await self._server.start()
+        return port
+
+    async def set_serving(self, serving: bool) -> None:
+        """Report every service, and the server as a whole, as SERVING or NOT_SERVING."""
+        state = health_pb2.HealthCheckResponse
+        for name in ("", *self._names):
+            await self._health.set(name, state.SERVING if serving else state.NOT_SERVING)
+
+    async def stop(self) -> None:
+        """Take no new calls, let those under way end, and close the port."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(DRAIN_SECONDS)
+
+    def _add_reflection(self) -> None:
+        """Serve v1 and v1alpha of reflection: the same messages under two names."""
+        names = (*self._names, health.SERVICE_NAME, *REFLECTION_SERVICES)
+        servicer = reflection.aio.ReflectionServicer(names, pool=descriptor_pool.Default())
+        handler = grpc.stream_stream_rpc_method_handler(
+            servicer.ServerReflectionInfo,
+            reflection_pb2.ServerReflectionRequest.FromString,
+            _encode,
+        )
+        for name in REFLECTION_SERVICES:
+            self._server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler}),)
+            )
+
+
+async def until_stopped() -> None:
+    """Return at SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()

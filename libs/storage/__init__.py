@@ -1,0 +1,1 @@
+"""How does a service keep things on disk? LMDB environments, request ids, projects; not what is kept."""

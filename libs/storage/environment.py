@@ -1,0 +1,167 @@
+"""How is an LMDB environment opened so that it stays whole? One folder, one writer, one format.
+
+Guarantees: a committed transaction is fsynced; only one process writes (an flock on `writer.lock`); a folder
+written by a newer version is refused. Rules learnt elsewhere and kept here: no `writemap` (a full disk would
+kill the process with SIGBUS), one large map that only grows address space, one environment per process and
+path, and read transactions that end soon.
+
+    StorageError
+    ├── Locked             another process writes here
+    ├── NewerFormat        a newer version of Cohort wrote this
+    └── Absent             opened to read, and nobody has written yet
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from libs.errors import Overloaded
+
+MAP_BYTES = 1 << 40
+"""Address space, not memory or disk: 1 TiB, far above what one project's log can reach on one disk."""
+MAX_READERS = 512
+META = b"meta"
+
+
+class StorageError(Exception):
+    """A folder that cannot be opened. The message is for the person who starts the server."""
+
+
+class Locked(StorageError):
+    """Another process writes here."""
+
+
+class NewerFormat(StorageError):
+    """A newer version of Cohort wrote this."""
+
+
+class Absent(StorageError):
+    """Opened to read, and nobody has written yet."""
+
+
+class WriterLock:
+    """Holds a folder for one writing process, until closed or dead. Raises `Locked`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._descriptor, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._descriptor)
+            raise Locked(
+                f"{folder} is in use by another server (process {holder}); stop it, or use another --data-dir"
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+
+    def close(self) -> None:
+        """Let others write."""
+        os.close(self._descriptor)
+
+
+class Environment:
+    """An LMDB environment with named tables and a checked format.
+
+    `kind` says whose it is and stands in the messages; `version` is the format this code writes. With
+    `readonly` nothing is created and `Absent` is raised where there is nothing.
+    """
+
+    def __init__(
+        self, folder: Path, kind: str, version: int, tables: Sequence[str], *, readonly: bool = False
+    ) -> None:
+        self.folder = folder
+        self.kind = kind
+        self._lock: WriterLock | None = None
+        if readonly and not (folder / "data.mdb").exists():
+            raise Absent(f"{folder} holds no {kind} yet")
+        if not readonly:
+            self._lock = WriterLock(folder)
+        self._environment: Any = lmdb.open(
+            os.fspath(folder),
+            map_size=MAP_BYTES,
+            max_dbs=len(tables) + 1,
+            max_readers=MAX_READERS,
+            readonly=readonly,
+            create=not readonly,
+            readahead=False,
+            metasync=True,
+            sync=True,
+        )
+        try:
+            self._meta = self._open_table(META, readonly)
+            self._check_format(version, readonly)
+            self._tables = {name: self._open_table(name.encode(), readonly) for name in tables}
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_table(self, name: bytes, readonly: bool) -> Any:
+        try:
+            return self._environment.open_db(name, create=not readonly)
+        except lmdb.NotFoundError:
+            raise Absent(f"{self.folder} holds no {self.kind} yet") from None
+
+    def _check_format(self, version: int, readonly: bool) -> None:
+        with self._environment.begin(db=self._meta) as txn:
+            found = txn.get(b"format")
+        if found is None:
+            if readonly:
+                raise Absent(f"{self.folder} holds no {self.kind} yet")
+            with self.write() as txn:
+                txn.put(b"format", b"%d" % version, db=self._meta)
+        elif int(found) > version:
+            raise NewerFormat(
+                f"{self.folder} was written by a newer version of Cohort ({self.kind} format {int(found)}, "
+                f"this version reads up to {version}); upgrade Cohort, nothing was changed"
+            )
+
+    def __getitem__(self, table: str) -> Any:
+        """Return the handle of a table, to pass to LMDB as `db`."""
+        return self._tables[table]
+
+    @property
+    def meta(self) -> Any:
+        """The handle of the table of single values (format, ids)."""
+        return self._meta
+
+    @contextmanager
+    def read(self, *, buffers: bool = False) -> Iterator[Any]:
+        """Begin a read transaction: one consistent view; with `buffers`, values are views of the map."""
+        with self._environment.begin(buffers=buffers) as txn:
+            yield txn
+
+    @contextmanager
+    def write(self) -> Iterator[Any]:
+        """Begin the write transaction; leaving it without an error commits and fsyncs.
+
+        Raises `Overloaded` where the disk or the map is full: nothing was written.
+        """
+        try:
+            with self._environment.begin(write=True) as txn:
+                yield txn
+        except (lmdb.MapFullError, lmdb.DiskError) as error:
+            raise Overloaded("STORAGE_FULL", f"no room to write {self.kind}: {error}", 30.0) from error
+
+    def file_bytes(self) -> int:
+        """Return the size of the data file in bytes."""
+        return (self.folder / "data.mdb").stat().st_size
+
+    def close(self) -> None:
+        """Close the environment and let others write."""
+        self._environment.close()
+        if self._lock:
+            self._lock.close()
+
+
+def scan(txn: Any, table: Any, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    """Yield the (key, value) pairs of a table from the first key ≥ `start`, in order of their keys."""
+    with txn.cursor(db=table) as cursor:
+        if cursor.set_range(start):
+            yield from cursor

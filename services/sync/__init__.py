@@ -1,0 +1,1 @@
+"""How does a destination stay in step with a cohort? Destinations, syncs, runs; not who is a member."""
