@@ -178,7 +178,7 @@ def _encode(message: Message) -> bytes:
 class Server:
     """One listening port with services, health and reflection on it.
 
-    `address` is HOST:PORT; port 0 takes a free one, which `start` returns.
+    `address` is HOST:PORT; port 0 takes a free one, which `bind` returns.
     """
 
     def __init__(self, address: str, api_key: str | None = None) -> None:
@@ -193,23 +193,25 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._names: list[str] = []
 
+    def bind(self) -> int:
+        """Take the port, and return it. Raises OSError where the address cannot be bound."""
+        try:
+            return int(self._server.add_insecure_port(self._address))
+        except RuntimeError as error:
+            raise OSError(
+                f"cannot listen on {self._address}: the port is taken, or the address is not this machine's"
+            ) from error
+
     def add(self, service: ServiceDescriptor, servicer: object) -> None:
         """Serve `service`. Only before `start`."""
         self._registrar.add(service, servicer)
         self._names.append(service.full_name)
 
-    async def start(self) -> int:
-        """Listen, and return the port. Raises OSError where the address cannot be bound."""
+    async def start(self) -> None:
+        """Answer calls on the port that was bound."""
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._add_reflection()
-        try:
-            port = self._server.add_insecure_port(self._address)
-        except RuntimeError as error:
-            raise OSError(
-                f"cannot listen on {self._address}: the port is taken or not this machine's"
-            ) from error
         await self._server.start()
-        return port
 
     async def set_serving(self, serving: bool) -> None:
         """Report every service, and the server as a whole, as SERVING or NOT_SERVING."""

@@ -1,0 +1,186 @@
+"""How is a server started? `cohort serve`, and each service on its own."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+from libs.cli.errors import Failed
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter while others wait: a tenth of the default, for steady latencies."""
+LOOPBACK = ("127.", "[::1]", "localhost")
+
+DataDir = Annotated[Path, typer.Option(help="Where everything is kept. Made where it does not exist.")]
+Listen = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")]
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure", help="For development: ask for no key, listen on loopback only, let webhooks be there."
+    ),
+]
+Plaintext = Annotated[
+    bool,
+    typer.Option("--allow-plaintext", help="Listen beyond loopback, though nothing is encrypted yet."),
+]
+TimeZone = Annotated[
+    str | None,
+    typer.Option(metavar="ZONE", help="The IANA zone of calendar days, fixed when the data is made. [UTC]"),
+]
+CohortTarget = Annotated[
+    str, typer.Option(metavar="HOST:PORT", help="The cohort service to ask for members.")
+]
+
+DEFAULT_DATA = Path("data")
+DEFAULT_LISTEN = "127.0.0.1:50051"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `serve`, `ingest serve`, `cohort serve` and `sync serve`."""
+    app.command("serve")(serve)
+    for name, command, help_text in (
+        ("ingest", ingest, "The ingest service on its own."),
+        ("cohort", cohort, "The cohort service on its own."),
+        ("sync", sync, "The sync service on its own."),
+    ):
+        group = typer.Typer(help=help_text, no_args_is_help=True)
+        group.callback()(_group)
+        group.command("serve")(command)
+        app.add_typer(group, name=name)
+
+
+def _group() -> None:
+    """Make a command group of a single command."""
+
+
+def serve(
+    data_dir: DataDir = DEFAULT_DATA,
+    listen: Listen = DEFAULT_LISTEN,
+    time_zone: TimeZone = None,
+    insecure: Insecure = False,
+    allow_plaintext: Plaintext = False,
+) -> None:
+    """Run everything in one process on one port: ingest, cohort and sync.
+
+    Prints `listening on HOST:PORT` when it is ready. SIGTERM or Ctrl-C lets calls under way end, then exits 0.
+    The API key that clients must send is in COHORT_API_KEY.
+
+    Try: cohort serve --data-dir data --insecure
+    """
+    from libs.cli import compose
+
+    _run(compose.serve_all, data_dir, listen, insecure, allow_plaintext, time_zone=time_zone)
+
+
+def ingest(
+    data_dir: DataDir = DEFAULT_DATA,
+    listen: Listen = DEFAULT_LISTEN,
+    time_zone: TimeZone = None,
+    insecure: Insecure = False,
+    allow_plaintext: Plaintext = False,
+) -> None:
+    """Run the ingest service: takes events, and is the only process that writes the event log.
+
+    Try: cohort ingest serve --data-dir data --listen 127.0.0.1:50051 --insecure
+    """
+    from libs.cli import compose
+
+    _run(compose.serve_ingest, data_dir, listen, insecure, allow_plaintext, time_zone=time_zone)
+
+
+def cohort(
+    data_dir: DataDir = DEFAULT_DATA,
+    listen: Listen = "127.0.0.1:50052",
+    insecure: Insecure = False,
+    allow_plaintext: Plaintext = False,
+) -> None:
+    """Run the cohort service: reads the event log in the same data directory and answers who is in.
+
+    Waits for the log where the ingest service has not made it yet.
+
+    Try: cohort cohort serve --data-dir data --listen 127.0.0.1:50052 --insecure
+    """
+    from libs.cli import compose
+
+    _run(compose.serve_cohort, data_dir, listen, insecure, allow_plaintext)
+
+
+def sync(
+    cohort_target: CohortTarget,
+    data_dir: DataDir = DEFAULT_DATA,
+    listen: Listen = "127.0.0.1:50053",
+    insecure: Insecure = False,
+    allow_plaintext: Plaintext = False,
+) -> None:
+    """Run the sync service: keeps destinations in step with the cohorts of a cohort service.
+
+    Try: cohort sync serve --cohort-target 127.0.0.1:50052 --data-dir data --listen 127.0.0.1:50053 --insecure
+    """
+    from libs.cli import compose
+
+    _run(compose.serve_sync, data_dir, listen, insecure, allow_plaintext, cohort_target=cohort_target)
+
+
+def _run(
+    serving: Callable[..., Awaitable[None]],
+    data_dir: Path,
+    listen: str,
+    insecure: bool,
+    allow_plaintext: bool,
+    *,
+    time_zone: str | None = None,
+    cohort_target: str = "",
+) -> None:
+    """Check the options, then serve until told to stop."""
+    from libs.cli.compose import Options, Process
+    from libs.errors import Fault
+    from libs.events.log import DamagedLogError
+    from libs.storage.environment import StorageError
+
+    api_key = None if insecure else os.environ.get("COHORT_API_KEY")
+    _check_listen(listen, insecure, allow_plaintext)
+    if not insecure and not api_key:
+        raise Failed("set COHORT_API_KEY to the key that clients must send, or start with --insecure")
+    _log_to_stderr()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    options = Options(data_dir.absolute(), listen, api_key, insecure, time_zone, cohort_target)
+
+    async def main() -> None:
+        await serving(Process(options))
+
+    try:
+        asyncio.run(main())
+    except (StorageError, DamagedLogError, Fault, OSError) as error:
+        raise Failed(str(error)) from error
+
+
+def _check_listen(listen: str, insecure: bool, allow_plaintext: bool) -> None:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise Failed(f"--listen is HOST:PORT, as in {DEFAULT_LISTEN}, not {listen}")
+    if host.startswith(LOOPBACK):
+        return
+    if insecure:
+        raise Failed(f"--insecure listens on loopback only, not on {host}")
+    if not allow_plaintext:
+        raise Failed(
+            f"{host} is beyond this machine and nothing is encrypted yet; listen on 127.0.0.1, or say "
+            f"--allow-plaintext where the network is private"
+        )
+
+
+def _log_to_stderr() -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,166 @@
+"""Who satisfies a rule? The naive answer: every customer, every event, in plain Python, from the JSON of a rule.
+
+Knows nothing of the index, the plan or protobuf. Slow and obvious on purpose; where it and the engine differ,
+the contract decides.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SPANS = {"MINUTE": timedelta(minutes=1), "HOUR": timedelta(hours=1)}
+DAYS = {"DAY": 1, "WEEK": 7, "MONTH": 30}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event. `time` is in ms."""
+
+    customer_id: str
+    event_type: str
+    time: int
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class World:
+    """All that is known: events, profiles by customer, the project's time zone."""
+
+    events: Sequence[Event]
+    profiles: Mapping[str, Mapping[str, Any]]
+    zone: ZoneInfo
+
+    def local_date(self, time: int) -> date:
+        """Return the calendar day of an instant, ms."""
+        return (EPOCH + timedelta(milliseconds=time)).astimezone(self.zone).date()
+
+    def universe(self, as_of: int) -> set[str]:
+        """Return everybody there is."""
+        return {e.customer_id for e in self.events if e.time <= as_of} | set(self.profiles)
+
+
+def matching(rule: Mapping[str, Any], world: World, as_of: int) -> set[str]:
+    """Return the customers that satisfy a rule, given as JSON, at an instant, ms."""
+    return {customer for customer in world.universe(as_of) if holds(rule, world, as_of, customer)}
+
+
+def holds(rule: Mapping[str, Any], world: World, as_of: int, customer: str) -> bool:
+    """Say whether one customer satisfies a rule."""
+    [(kind, body)] = rule.items()
+    if kind == "all":
+        return all(holds(each, world, as_of, customer) for each in body.get("rules", []))
+    if kind == "any":
+        return any(holds(each, world, as_of, customer) for each in body.get("rules", []))
+    if kind == "not":
+        return not holds(body["rule"], world, as_of, customer)
+    if kind == "profile":
+        return condition_holds(body.get("where"), world.profiles.get(customer, {}))
+    assert kind == "did"
+    number = sum(
+        1
+        for event in world.events
+        if event.customer_id == customer
+        and event.event_type == body["eventType"]
+        and event.time <= as_of
+        and in_window(body.get("when"), event.time, world, as_of)
+        and condition_holds(body.get("where"), event.data)
+    )
+    return count_holds(body.get("count", {"op": "AT_LEAST", "value": 1}), number)
+
+
+def count_holds(count: Mapping[str, Any], number: int) -> bool:
+    """Say whether a number of events passes."""
+    value = count["value"]
+    return {
+        "AT_LEAST": number >= value,
+        "AT_MOST": number <= value,
+        "EXACTLY": number == value,
+        "MORE_THAN": number > value,
+        "LESS_THAN": number < value,
+        "BETWEEN": value <= number <= count.get("upper", value),
+    }[count["op"]]
+
+
+def in_window(window: Mapping[str, Any] | None, time: int, world: World, as_of: int) -> bool:
+    """Say whether an instant lies in a window."""
+    if window is None:
+        return True
+    [(kind, body)] = window.items()
+    if kind == "last":
+        amount, unit = body["amount"], body["unit"]
+        if unit in SPANS:
+            return time > as_of - amount * SPANS[unit] / timedelta(milliseconds=1)
+        first = world.local_date(as_of) - timedelta(days=amount * DAYS[unit] - 1)
+        return world.local_date(time) >= first
+    assert kind == "between"
+    return not_before(body.get("from"), time, world) and not_behind(body.get("to"), time, world)
+
+
+def not_before(bound: str | None, time: int, world: World) -> bool:
+    """Say whether an instant is in a window with this first end."""
+    if bound is None:
+        return True
+    if "T" in bound:
+        return time >= instant(bound)
+    return world.local_date(time) >= date.fromisoformat(bound)
+
+
+def not_behind(bound: str | None, time: int, world: World) -> bool:
+    """Say whether an instant is in a window with this last end."""
+    if bound is None:
+        return True
+    if "T" in bound:
+        return time < instant(bound)
+    return world.local_date(time) <= date.fromisoformat(bound)
+
+
+def instant(text: str) -> int:
+    """Return the ms of an instant as rules write it."""
+    return (datetime.fromisoformat(text) - EPOCH) // timedelta(milliseconds=1)
+
+
+def condition_holds(condition: Mapping[str, Any] | None, data: Mapping[str, Any]) -> bool:
+    """Say whether one event's, or one profile's, attributes satisfy a condition."""
+    if condition is None:
+        return True
+    [(kind, body)] = condition.items()
+    if kind == "all":
+        return all(condition_holds(each, data) for each in body.get("conditions", []))
+    if kind == "any":
+        return any(condition_holds(each, data) for each in body.get("conditions", []))
+    if kind == "not":
+        return not condition_holds(body["condition"], data)
+    return passes(body["attribute"], body["op"], body.get("values", []), data)
+
+
+def passes(attribute: str, op: str, values: Sequence[Any], data: Mapping[str, Any]) -> bool:
+    """Say whether one attribute passes a test."""
+    positive = {"NOT_EQUALS": "EQUALS", "NOT_IN": "IN", "IS_NOT_SET": "IS_SET"}
+    if op in positive:
+        return not passes(attribute, positive[op], values, data)
+    if attribute not in data:
+        return False
+    value = data[attribute]
+    if op == "IS_SET":
+        return True
+    if op in ("EQUALS", "IN"):
+        return any(kind_of(value) == kind_of(each) and value == each for each in values)
+    if kind_of(value) != "number":
+        return False
+    return {
+        "GREATER_THAN": value > values[0],
+        "AT_LEAST": value >= values[0],
+        "LESS_THAN": value < values[0],
+        "AT_MOST": value <= values[0],
+        "BETWEEN": values[0] <= value <= values[-1],
+    }[op]
+
+
+def kind_of(value: Any) -> str:
+    """Return a value's kind."""
+    if isinstance(value, bool):
+        return "bool"
+    return "string" if isinstance(value, str) else "number"

@@ -1,0 +1,84 @@
+"""Random rules on random events give what the naive evaluator gives, however the events are split."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from libs.index import access, posting, segment
+from tests import oracle, strategies
+from tests.oracle import World
+from tests.strategies import Scene
+from tests.world import indexed
+
+Split = tuple[int, tuple[int, ...]]
+SPLITS: st.SearchStrategy[Split] = st.sampled_from(
+    [(1, ()), (1, (3, 1, 1)), (5, (2, 2, 2, 2)), (10**6, ()), (10**6, (4,)), (1, (10, 10))]
+)
+
+
+@pytest.fixture(autouse=True)
+def _bitmaps_on_small_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give keys of few rows their bitmaps, so that few events reach every access path."""
+    monkeypatch.setattr(posting, "NODE_ROWS", 2)
+    monkeypatch.setattr(segment, "NODE_ROWS", 2)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strategies.scenes, SPLITS)
+def test_a_rule_gives_what_the_oracle_gives(scene: Scene, split: Split) -> None:
+    engine = indexed(scene.world, *split)
+    for rule in scene.rules:
+        assert engine.run(rule, scene.as_of) == oracle.matching(rule, scene.world, scene.as_of), rule
+
+
+@pytest.mark.parametrize("gather_factor", [0, 10**9])
+@pytest.mark.parametrize("bincount_share", [0, 10**9])
+def test_every_access_path_gives_what_the_oracle_gives(
+    monkeypatch: pytest.MonkeyPatch, gather_factor: int, bincount_share: int
+) -> None:
+    monkeypatch.setattr(access, "GATHER_FACTOR", gather_factor)
+    monkeypatch.setattr(access, "BINCOUNT_SHARE", bincount_share)
+
+    @settings(max_examples=60, deadline=None)
+    @given(strategies.scenes, SPLITS)
+    def check(scene: Scene, split: Split) -> None:
+        engine = indexed(scene.world, *split)
+        for rule in scene.rules:
+            assert engine.run(rule, scene.as_of) == oracle.matching(rule, scene.world, scene.as_of), rule
+
+    check()
+
+
+def nodes(rule: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of a rule in pre-order."""
+    yield rule
+    [(kind, body)] = rule.items()
+    below = {"all": body.get("rules", []), "any": body.get("rules", []), "not": [body.get("rule")]}
+    for each in below.get(kind, []):
+        yield from nodes(each)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strategies.scenes)
+def test_node_sizes_are_those_of_each_node_alone(scene: Scene) -> None:
+    engine = indexed(scene.world, 5, (3, 3))
+    for rule in scene.rules:
+        expected = [len(oracle.matching(each, scene.world, scene.as_of)) for each in nodes(rule)]
+        assert engine.sizes(rule, scene.as_of) == expected
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strategies.scenes)
+def test_a_snapshot_does_not_see_what_comes_later(scene: Scene) -> None:
+    world, later = scene.world, scene.later
+    engine = indexed(world, 5, (3,))
+    snapshot = engine.snapshot()
+    engine.append(later.events, {name: dict(data) for name, data in later.profiles.items()})
+    engine.index.settle()
+    both = World([*world.events, *later.events], {**world.profiles, **later.profiles}, world.zone)
+    for rule in scene.rules:
+        assert engine.run(rule, scene.as_of, snapshot) == oracle.matching(rule, world, scene.as_of)
+        assert engine.run(rule, scene.as_of) == oracle.matching(rule, both, scene.as_of)

@@ -1,0 +1,186 @@
+"""Which events and rules hurt? Hypothesis strategies: few customers, few values, many coincidences.
+
+Instants cluster around midnights of two zones and days on which clocks change; values mix kinds under one
+attribute; rules use every construct of this version.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+
+from tests.oracle import EPOCH, Event, World
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "America/Sao_Paulo", "Pacific/Apia"]
+MOMENTS = [
+    1_774_746_000_000,  # 2026-03-29T01:00:00Z: clocks go forward in Berlin
+    1_792_889_999_999,  # 2026-10-25T00:59:59.999Z: the last ms before they go back
+    1_541_300_400_000,  # 2018-11-04T03:00:00Z: midnight is skipped in Sao Paulo
+    1_325_239_200_000,  # 2011-12-30T10:00:00Z: Apia skips the day
+    1_767_225_600_000,  # 2026-01-01T00:00:00Z
+    1_767_222_000_000,  # … and in Berlin
+]
+CUSTOMERS = ["ann", "bob", "cid", "Dan", "dan", "émil", "日本"]
+EVENT_TYPES = ["view", "purchase", "odd type"]
+ATTRIBUTES = ["brand", "price", "x"]
+STRINGS = ["", "a", "A", "1000", "true", "ü"]
+NUMBERS = [-1.0, -0.0, 0.0, 1.0, 2.5, 1000.0, 1e308, 5e-324, 0.1]
+
+DAYS_OFF = [-40, -8, -7, -2, -1, 0, 0, 0, 1, 2]
+MS_OFF = [-HOUR_MS, -1, 0, 0, 0, 1, HOUR_MS, 12 * HOUR_MS]
+
+scalars = st.one_of(st.sampled_from(STRINGS), st.sampled_from(NUMBERS), st.booleans())
+data = st.dictionaries(st.sampled_from(ATTRIBUTES), scalars, max_size=3)
+
+
+def instants(moment: int) -> st.SearchStrategy[int]:
+    """Instants, ms, around a moment."""
+    return st.builds(
+        lambda day, ms: moment + day * DAY_MS + ms, st.sampled_from(DAYS_OFF), st.sampled_from(MS_OFF)
+    )
+
+
+def events(moment: int) -> st.SearchStrategy[list[Event]]:
+    """Events around a moment."""
+    one = st.builds(Event, st.sampled_from(CUSTOMERS), st.sampled_from(EVENT_TYPES), instants(moment), data)
+    return st.lists(one, min_size=1, max_size=40)
+
+
+profiles = st.dictionaries(st.sampled_from([*CUSTOMERS, "only a profile"]), data, max_size=5)
+
+
+def _json(**fields: Any) -> dict[str, Any]:
+    return {name.rstrip("_"): value for name, value in fields.items() if value is not None}
+
+
+def _test(attribute: str, op: str, values: list[Any]) -> dict[str, Any]:
+    return {"test": {"attribute": attribute, "op": op, "values": values}}
+
+
+attributes = st.sampled_from([*ATTRIBUTES, "never seen"])
+tests = st.one_of(
+    st.builds(_test, attributes, st.sampled_from(["EQUALS", "NOT_EQUALS"]), scalars.map(lambda v: [v])),
+    st.builds(
+        _test, attributes, st.sampled_from(["IN", "NOT_IN"]), st.lists(scalars, min_size=1, max_size=4)
+    ),
+    st.builds(
+        _test,
+        attributes,
+        st.sampled_from(["GREATER_THAN", "AT_LEAST", "LESS_THAN", "AT_MOST"]),
+        st.sampled_from(NUMBERS).map(lambda v: [v]),
+    ),
+    st.builds(
+        _test,
+        attributes,
+        st.just("BETWEEN"),
+        st.lists(st.sampled_from(NUMBERS), min_size=2, max_size=2).map(sorted),
+    ),
+    st.builds(_test, attributes, st.sampled_from(["IS_SET", "IS_NOT_SET"]), st.just([])),
+)
+conditions = st.recursive(
+    tests,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda each: {"all": {"conditions": each}}),
+        st.lists(inner, max_size=3).map(lambda each: {"any": {"conditions": each}}),
+        inner.map(lambda each: {"not": {"condition": each}}),
+    ),
+    max_leaves=4,
+)
+counts = st.one_of(
+    st.builds(
+        lambda op, value: {"op": op, "value": value},
+        st.sampled_from(["AT_LEAST", "AT_MOST", "EXACTLY", "MORE_THAN", "LESS_THAN"]),
+        st.integers(0, 3),
+    ),
+    st.builds(
+        lambda low, more: {"op": "BETWEEN", "value": low, "upper": low + more},
+        st.integers(0, 2),
+        st.integers(0, 2),
+    ),
+)
+
+
+def _iso(time: int) -> str:
+    return (EPOCH + timedelta(milliseconds=time)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _between(first: tuple[int, bool], last: tuple[int, bool]) -> dict[str, Any]:
+    """Make a window that is never reversed: ends a day or more apart, or both of one form."""
+    (one, one_day), (two, two_day) = first, last
+    low, high = min(one, two), max(one, two)
+    if one_day != two_day:
+        low -= 2 * DAY_MS
+    return {"between": {"from": _end(low, one_day), "to": _end(high, two_day)}}
+
+
+def _end(time: int, day: bool) -> str:
+    return _iso(time)[:10] if day else _iso(time)
+
+
+def windows(moment: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Windows with ends around a moment."""
+    ends = st.tuples(instants(moment), st.booleans())
+    return st.one_of(
+        st.builds(
+            lambda amount, unit: {"last": {"amount": amount, "unit": unit}},
+            st.sampled_from([1, 2, 7, 8, 24, 41]),
+            st.sampled_from(["MINUTE", "HOUR", "DAY", "DAY", "WEEK", "MONTH"]),
+        ),
+        st.builds(_between, ends, ends),
+        ends.map(lambda end: {"between": {"from": _end(*end)}}),
+        ends.map(lambda end: {"between": {"to": _end(*end)}}),
+    )
+
+
+def dids(moment: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Behaviour around a moment."""
+    return st.builds(
+        lambda event_type, where, when, count: {
+            "did": _json(eventType=event_type, where=where, when=when, count=count)
+        },
+        st.sampled_from([*EVENT_TYPES, *EVENT_TYPES, "never seen"]),
+        st.one_of(st.none(), conditions),
+        st.one_of(st.none(), windows(moment), windows(moment)),
+        st.one_of(st.none(), counts),
+    )
+
+
+profile_rules = st.one_of(st.none(), conditions).map(lambda where: {"profile": _json(where=where)})
+
+
+def rules(moment: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Rules about what happened around a moment."""
+    return st.recursive(
+        st.one_of(dids(moment), dids(moment), dids(moment), profile_rules),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3).map(lambda each: {"all": {"rules": each}}),
+            st.lists(inner, max_size=3).map(lambda each: {"any": {"rules": each}}),
+            inner.map(lambda each: {"not": {"rule": each}}),
+        ),
+        max_leaves=4,
+    )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A world, questions about it, and the instant they are asked for, ms; `later` comes in afterwards."""
+
+    world: World
+    rules: list[dict[str, Any]]
+    as_of: int
+    later: World
+
+
+def _scenes_at(moment: int, zone: ZoneInfo) -> st.SearchStrategy[Scene]:
+    world = st.builds(World, events(moment), profiles, st.just(zone))
+    asked = st.lists(st.one_of(dids(moment), rules(moment)), min_size=3, max_size=6)
+    return st.builds(Scene, world, asked, instants(moment), world)
+
+
+scenes = st.builds(
+    lambda moment, zone: (moment, ZoneInfo(zone)), st.sampled_from(MOMENTS), st.sampled_from(ZONES)
+).flatmap(lambda at: _scenes_at(*at))

@@ -1,0 +1,103 @@
+"""How does a test put a world into the engine? Events become blocks, blocks an index, split however it likes."""
+
+from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from google.protobuf import json_format
+from pyroaring import BitMap
+
+from libs.events import encode
+from libs.events import profile as profiles
+from libs.events.batch import Batch
+from libs.events.block import Block
+from libs.events.dictionary import Dictionary
+from libs.events.log import Changes, Position
+from libs.gen.cohort.v1 import rule_pb2
+from libs.index.calendar import Calendar
+from libs.index.evaluate import evaluate, every_node
+from libs.index.index import Index
+from libs.index.snapshot import Snapshot
+from services.cohort.plan import make_plan
+from services.cohort.translate import read_rule
+from services.ingest.validate import RowCollector
+from tests.oracle import Event, World
+
+
+class Indexed:
+    """An index over a world, without a log on disk."""
+
+    def __init__(self, zone: ZoneInfo, seal_rows: int) -> None:
+        self.customers, self.names, self.values = Dictionary(None), Dictionary(None), Dictionary(None)
+        self.calendar = Calendar(zone)
+        self.index = Index(self.calendar, self.names, self.values, self.customers, seal_rows=seal_rows)
+
+    def append(self, events: Sequence[Event], changed: dict[str, dict[str, Any]] | None = None) -> None:
+        """Commit events and profiles as one batch."""
+        before = self.index.position
+        block = Block(
+            before.revision + 1,
+            before.rows,
+            0,
+            *self._encoded(collect(events)),
+            profiles=np.empty(0, np.uint32),
+        )
+        updates = []
+        for customer_id, data in (changed or {}).items():
+            profile = profiles.Profile({}, {}, {})
+            profiles.merge(profile, data, self.names, self.values)
+            updates.append((self.customers.add(customer_id), profile))
+        after = Position(before.revision + 1, before.rows + len(events))
+        self.index.apply(Changes(after, [block], sorted(updates, key=lambda update: update[0])))
+
+    def _encoded(self, batch: Batch) -> tuple[Any, ...]:
+        columns = tuple(encode.encode_column(c, self.names, self.values) for c in batch.columns)
+        customers = self.customers.add_all(batch.customer_ids)
+        types = self.names.add_all(batch.event_types)
+        return customers, types, batch.times, np.empty(0, np.uint32), b"", columns
+
+    def snapshot(self) -> Snapshot:
+        """Return what there is now."""
+        return self.index.snapshot()
+
+    def run(self, rule: dict[str, Any], as_of: int, snapshot: Snapshot | None = None) -> set[str]:
+        """Return the customers that satisfy a rule, given as JSON."""
+        plan = make_plan(read(rule, self.calendar), as_of, self.calendar)
+        return self.names_of(evaluate(plan, snapshot or self.snapshot(), as_of))
+
+    def sizes(self, rule: dict[str, Any], as_of: int) -> list[int]:
+        """Return the size of every node of a rule, in pre-order."""
+        plan = make_plan(read(rule, self.calendar), as_of, self.calendar)
+        return [len(each) for each in every_node(plan, self.snapshot(), as_of)]
+
+    def names_of(self, bitmap: BitMap) -> set[str]:
+        """Return the ids of customers."""
+        return set(self.customers.strings(bitmap))
+
+
+def collect(events: Sequence[Event]) -> Batch:
+    """Check events as ingest does."""
+    collector = RowCollector(0)
+    for place, event in enumerate(events):
+        collector.add(place, event.customer_id, event.event_type, event.time, "", event.data.items())
+    assert not collector.refused
+    return collector.batch()
+
+
+def indexed(world: World, seal_rows: int, batches: Sequence[int] = ()) -> Indexed:
+    """Index a world, its events in batches of the sizes given, the rest in one; profiles come last."""
+    built = Indexed(world.zone, seal_rows)
+    start = 0
+    for size in batches:
+        built.append(world.events[start : start + size])
+        start += size
+        built.index.settle()
+    built.append(world.events[start:], {name: dict(data) for name, data in world.profiles.items()})
+    built.index.settle()
+    return built
+
+
+def read(rule: dict[str, Any], calendar: Calendar) -> Any:
+    """Read a rule from JSON."""
+    return read_rule(json_format.ParseDict(rule, rule_pb2.Rule()), calendar)
