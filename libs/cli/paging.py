@@ -1,0 +1,25 @@
+"""How is a paged list read? Page by page, or joined to one response."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def pages(call: Callable[[Any], Any], request: Any) -> Iterator[Any]:
+    """Yield the responses of a paged call, first to last. `request` is changed on the way."""
+    while True:
+        response = call(request)
+        yield response
+        if not response.next_page_token:
+            return
+        request.page_token = response.next_page_token
+
+
+def joined(call: Callable[[Any], Any], request: Any, *fields: str) -> Any:
+    """Return the first response of a paged call with `fields` of all later pages appended to its own."""
+    following = pages(call, request)
+    whole = next(following)
+    for response in following:
+        for field in fields:
+            getattr(whole, field).extend(getattr(response, field))
+    whole.ClearField("next_page_token")
+    return whole
