@@ -1,6 +1,7 @@
 """How is the demo run? `python -m libs.cli.demo [--keep]`; exits 0, or 1 at the first surprise."""
 
 import shlex
+import signal
 import sys
 import tempfile
 import threading
@@ -94,6 +95,7 @@ def main(
     ] = False,
 ) -> None:
     """Show what Cohort does, on real data, in about two minutes."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with the demo
     try:
         play(keep)
     except (Surprise, Failed) as error:

@@ -133,7 +133,7 @@ class Story:
         expect(self.audience.refused == 0, f"{self.audience.refused} pages had a bad signature")
         say(
             f"The receiver holds {count(len(held), 'household')}, exactly the members; "
-            f"all {count(self.audience.pages, 'page')} so far were signed."
+            f"{count(self.audience.pages, 'page')} so far, every one with a good signature."
         )
         run_id: str = run.run_id
         return run_id

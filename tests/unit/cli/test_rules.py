@@ -78,8 +78,8 @@ class TestWords:
         path.write_text(YAML.replace("12:30, 2026-01-01, true, null_ish", "x"))
         assert drawn(read_rule(str(path)), "7", "8", "9", "10") == [
             "all of  7",
-            '├── purchase where brand = "103" and price > 5 and country in ("NO", "yes", "x") at least 3 times from '
-            "2026-01-01 to 2026-01-31  8",
+            '├── purchase where brand = "103" and price > 5 and country in ("NO", "yes", "x") '
+            "at least 3 times from 2026-01-01 to 2026-01-31  8",
             "└── not  9",
             "    └── profile where city is not set  10",
         ]
