@@ -19,11 +19,12 @@ PRUNED_AT_ONCE = 64
 """Old ids dropped at each new one: more than one, so that a burst is worked off."""
 
 
-def fingerprint(request: Message) -> bytes:
-    """Digest a request's type and content, its request_id left out; 32 bytes."""
+def fingerprint(request: Message, ignoring: tuple[str, ...] = ("request_id",)) -> bytes:
+    """Digest a request's type and content, some fields left out; 32 bytes."""
     bare = type(request)()
     bare.CopyFrom(request)
-    bare.ClearField("request_id")
+    for name in ignoring:
+        bare.ClearField(name)
     content = bare.SerializeToString(deterministic=True)
     return hashlib.sha256(request.DESCRIPTOR.full_name.encode() + b"\0" + content).digest()
 

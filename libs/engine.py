@@ -1,0 +1,113 @@
+"""Who answers questions about one project's customers? The engine: its log and the index over it.
+
+Everything above storage talks to an engine and to nothing below it. It takes plans and gives customers; the
+numbers it gives customers are its own affair. Where customers are one day spread over many engines, each is
+one of these and the answers are united.
+"""
+
+import threading
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future
+
+import numpy as np
+from numpy.typing import NDArray
+from pyroaring import BitMap
+
+from libs.clock import Clock
+from libs.errors import OutOfRange, Refused
+from libs.events.batch import Scalar
+from libs.events.commit import Receipt, Submission
+from libs.events.log import EventLog, LoggedEvent
+from libs.events.writer import Writer
+from libs.index import evaluate
+from libs.index.calendar import Calendar
+from libs.index.catalog import Catalog, read_catalog
+from libs.index.index import SEAL_ROWS, Index
+from libs.index.plan import Plan
+from libs.index.snapshot import Snapshot
+
+SHARD = "0"
+"""The name of the one shard there is."""
+
+
+class Engine:
+    """One project's customers. With a `writer` it also takes events; without, another process does."""
+
+    def __init__(
+        self, log: EventLog, calendar: Calendar, clock: Clock, *, writable: bool, seal_rows: int = SEAL_ROWS
+    ) -> None:
+        self.calendar = calendar
+        self.epoch = log.log_id
+        self._log = log
+        self._index = Index(calendar, log.names, log.values, log.customers, seal_rows=seal_rows)
+        self._lock = threading.Lock()
+        self._writer = Writer(log, clock) if writable else None
+
+    def append(self, submission: Submission) -> Future[Receipt]:
+        """Take events and profiles; a receipt means on disk. Raises `Overloaded`, `Unavailable`."""
+        if self._writer is None:
+            raise Refused("READ_ONLY", "this process reads the event log; send events to the ingest service")
+        return self._writer.submit(submission)
+
+    def snapshot(self, min_revision: str = "") -> Snapshot:
+        """Return everything committed so far; `OutOfRange` or `Invalid` for a revision it cannot reach."""
+        wanted = self._log.revision_of(min_revision) if min_revision else 0
+        with self._lock:
+            if self._log.end() != self._index.position:
+                for changes in self._log.changes(self._index.position):
+                    self._index.apply(changes)
+            snapshot = self._index.snapshot()
+        if snapshot.position.revision < wanted:
+            raise OutOfRange("REVISION_NOT_REACHED", "this revision has not been committed")
+        return snapshot
+
+    def evaluate(self, plan: Plan, snapshot: Snapshot, as_of: int) -> BitMap:
+        """Return the customers that satisfy a plan at an instant, ms. Not to be changed."""
+        return evaluate.evaluate(plan, snapshot, as_of)
+
+    def every_node(self, plan: Plan, snapshot: Snapshot, as_of: int) -> list[BitMap]:
+        """Return the customers of each node of a plan, in pre-order, each as if evaluated alone."""
+        return evaluate.every_node(plan, snapshot, as_of)
+
+    def catalog(self, snapshot: Snapshot) -> Catalog:
+        """Return the event types and attributes there are."""
+        return read_catalog(snapshot)
+
+    def customer(self, customer_id: str, snapshot: Snapshot) -> int | None:
+        """Return the number of a customer of the snapshot, None where there is none of this id."""
+        number = self._log.customers.find(customer_id)
+        return None if number is None or number >= snapshot.customers else number
+
+    def customer_ids(self, numbers: Sequence[int] | NDArray[np.uint32]) -> list[str]:
+        """Return the ids of customers. Raises IndexError for a number that was never given."""
+        listed = numbers.tolist() if isinstance(numbers, np.ndarray) else numbers
+        return self._log.customers.strings(listed)
+
+    def profiles(
+        self, snapshot: Snapshot, customers: NDArray[np.uint32], fields: Collection[str] = ()
+    ) -> list[dict[str, Scalar]]:
+        """Return customers' profiles as a snapshot has them, in order: all attributes, or those of `fields`."""
+        return snapshot.profiles.data(customers, fields, snapshot.names, snapshot.values)
+
+    def events(self, log_rows: NDArray[np.int64]) -> list[LoggedEvent]:
+        """Read events back as they were sent, in the order of their log rows given."""
+        return self._log.events(log_rows)
+
+    def token(self, snapshot: Snapshot) -> str:
+        """Write a snapshot's revision for the wire."""
+        return self._log.token(snapshot.position.revision)
+
+    def revision_token(self, revision: int) -> str:
+        """Write a revision, as a receipt has it, for the wire."""
+        return self._log.token(revision)
+
+    def settle(self) -> None:
+        """Return when nothing is being sealed: for benchmarks, and tests of sealed segments."""
+        self._index.settle()
+
+    def close(self) -> None:
+        """Commit what waits and close the log. No call may be under way."""
+        if self._writer:
+            self._writer.close()
+        self._index.close()
+        self._log.close()

@@ -1,0 +1,231 @@
+"""What does one transaction of the log hold? The requests of a group, deduplicated, encoded and recorded.
+
+Guarantees: of two copies of an event the first is kept; a request id that was served before gets its first
+receipt again; either all of a group is on disk or nothing. Neighbours: `libs.events.writer` forms the groups,
+`libs.events.dedupe` remembers ids, `libs.events.encode` makes columns.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from libs.errors import Invalid, Overloaded
+from libs.events import block as blocks
+from libs.events import encode
+from libs.events import profile as profiles
+from libs.events.batch import Batch, Upsert
+from libs.events.block import NO_ROWS, Block
+from libs.events.dedupe import Dedupe
+from libs.events.log import MAX_ROWS, EventLog, Position
+from libs.events.profile import Profile
+from libs.storage.requests import RequestIds
+
+
+class Refusal(msgspec.Struct, array_like=True, frozen=True):
+    """One event or customer that was not kept: its place in the request, the field at fault, and why."""
+
+    index: int
+    field: str
+    reason: str
+    message: str
+
+
+class Receipt(msgspec.Struct, array_like=True, frozen=True):
+    """What became of a request."""
+
+    revision: int
+    accepted: int
+    duplicates: int = 0
+    rejected: list[Refusal] = []
+
+
+@dataclass(slots=True)
+class Submission:
+    """One request for the writer. `request` is (request_id, fingerprint) where the client named it."""
+
+    batch: Batch | None = None
+    upserts: list[Upsert] = field(default_factory=list)
+    rejected: list[Refusal] = field(default_factory=list)
+    request: tuple[str, bytes] | None = None
+    receipt: Future[Receipt] = field(default_factory=Future)
+
+    @property
+    def rows(self) -> int:
+        """How many events it has."""
+        return self.batch.rows if self.batch else 0
+
+    @property
+    def items(self) -> int:
+        """How much work it is: events and customers."""
+        return self.rows + len(self.upserts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The events of a group that are kept, and what dedupe must remember of them after the commit."""
+
+    batch: Batch
+    customers: NDArray[np.uint32]
+    kept: NDArray[np.bool_]
+    """(events sent,) bool, in the order sent."""
+    hashes: NDArray[np.uint64]
+    hashed_rows: NDArray[np.int64]
+
+
+_EMPTY = Batch([], [], np.empty(0, np.int64))
+
+
+class Committer:
+    """Commits groups of requests to one log. For one thread. `dedupe_window` is in ms."""
+
+    def __init__(self, log: EventLog, dedupe_window: int, now: int) -> None:
+        self._log = log
+        self._requests = RequestIds(log.environment)
+        self._dedupe = Dedupe(log.seed, dedupe_window, self._lookup)
+        self._position = log.end()
+        self._txn: Any = None
+        self._remember(now - dedupe_window)
+
+    def commit(self, group: list[Submission], now: int) -> list[Receipt | Invalid]:
+        """Write a group, in which no request id stands twice, and fsync. Return an answer for each request.
+
+        Raises `Overloaded` where there is no room; nothing was written then.
+        """
+        log = self._log
+        dictionaries = (log.customers, log.names, log.values)
+        with log.environment.write() as txn:
+            self._txn = txn
+            answers = [self._served(txn, submission, now) for submission in group]
+            fresh = [s for s, answer in zip(group, answers, strict=True) if answer is None]
+            rows = self._deduplicate(fresh, now)
+            changed = self._upsert(txn, fresh)
+            position, data = self._block(rows, changed, now)
+            if data:
+                log.put(txn, self._position.rows, position, data)
+            receipts = self._receipts(fresh, rows.kept, position.revision)
+            for submission, receipt in zip(fresh, receipts, strict=True):
+                self._record(txn, submission, receipt, now)
+            lengths = [dictionary.save(txn) for dictionary in dictionaries]
+        for dictionary, length in zip(dictionaries, lengths, strict=True):
+            dictionary.saved(length)
+        self._dedupe.add(rows.hashes, rows.hashed_rows, now)
+        self._position = position
+        written = iter(receipts)
+        return [next(written) if answer is None else answer for answer in answers]
+
+    def _served(self, txn: Any, submission: Submission, now: int) -> Receipt | Invalid | None:
+        """Return the answer of a request that needs no writing."""
+        if submission.request is None:
+            return None
+        try:
+            record = self._requests.find(txn, *submission.request, now)
+        except Invalid as error:
+            return error
+        return None if record is None else msgspec.msgpack.decode(record, type=Receipt)
+
+    def _record(self, txn: Any, submission: Submission, receipt: Receipt, now: int) -> None:
+        if submission.request is not None:
+            self._requests.record(txn, *submission.request, now, msgspec.msgpack.encode(receipt))
+
+    def _deduplicate(self, group: list[Submission], now: int) -> _Rows:
+        """Join the events of a group and drop those that were kept before."""
+        batches = [submission.batch for submission in group if submission.batch and submission.rows]
+        batch = encode.join(batches) if batches else _EMPTY
+        customers = self._log.customers.add_all(batch.customer_ids)
+        kept = np.ones(batch.rows, np.bool_)
+        hashes, places = np.empty(0, np.uint64), np.empty(0, np.int64)
+        if batch.event_ids is not None:
+            given = np.fromiter(map(bool, batch.event_ids), np.bool_, batch.rows)
+            places = np.flatnonzero(given)
+            ids = batch.event_ids if given.all() else [batch.event_ids[i] for i in places.tolist()]
+            hashes = self._dedupe.hashes(customers[places], ids)
+            duplicates = self._dedupe.duplicates(customers[places], ids, hashes, now)
+            kept[places[duplicates]] = False
+            hashes, places = hashes[~duplicates], places[~duplicates]
+        if not kept.all():
+            places = (np.cumsum(kept) - 1)[places]
+            batch, customers = encode.take(batch, kept), customers[kept]
+        return _Rows(batch, customers, kept, hashes, places + self._position.rows)
+
+    def _upsert(self, txn: Any, group: list[Submission]) -> NDArray[np.uint32]:
+        """Merge the group's customer data into profiles; return the customers concerned, ascending."""
+        log = self._log
+        table = log.environment["profiles"]
+        changed: dict[int, Profile] = {}
+        for submission in group:
+            for upsert in submission.upserts:
+                customer = log.customers.add(upsert.customer_id)
+                merged = changed.get(customer) or profiles.read(txn, table, customer) or Profile()
+                profiles.merge(merged, upsert.data, log.names, log.values)
+                changed[customer] = merged
+        for customer, merged in changed.items():
+            profiles.write(txn, table, customer, merged)
+        return np.array(sorted(changed), np.uint32)
+
+    def _block(self, rows: _Rows, changed: NDArray[np.uint32], now: int) -> tuple[Position, bytes]:
+        """Encode a group; nothing, at the position before, where nothing is to be written."""
+        batch, before = rows.batch, self._position
+        if not batch.rows and not len(changed):
+            return before, b""
+        if before.rows + batch.rows > MAX_ROWS:
+            raise Overloaded("LOG_FULL", f"this project's log holds its {MAX_ROWS} events", 3600.0)
+        ids = (NO_ROWS, b"") if batch.event_ids is None else blocks.join_ids(batch.event_ids)
+        log = self._log
+        built = Block(
+            before.revision + 1,
+            before.rows,
+            now,
+            rows.customers,
+            log.names.add_all(batch.event_types),
+            batch.times,
+            *ids,
+            tuple(encode.encode_column(column, log.names, log.values) for column in batch.columns),
+            changed,
+        )
+        return Position(built.revision, before.rows + built.rows), blocks.encode(built)
+
+    def _receipts(self, group: list[Submission], kept: NDArray[np.bool_], revision: int) -> list[Receipt]:
+        receipts, first = [], 0
+        for submission in group:
+            accepted = int(np.count_nonzero(kept[first : first + submission.rows]))
+            duplicates = submission.rows - accepted
+            first += submission.rows
+            upserted = len(submission.upserts)
+            receipts.append(Receipt(revision, accepted + upserted, duplicates, submission.rejected))
+        return receipts
+
+    def _lookup(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint32], list[str], NDArray[np.int64]]:
+        """Read the customers, event ids and arrivals of ascending log rows."""
+        owners, ids, arrivals = [], [], []
+        for found, places in self._log.blocks_of(rows, self._txn):
+            owners.append(found.customers[places])
+            ids += [found.event_id(place) for place in places.tolist()]
+            arrivals.append(np.full(len(places), found.arrival, np.int64))
+        return np.concatenate(owners), ids, np.concatenate(arrivals)
+
+    def _remember(self, since: int) -> None:
+        """Fill dedupe from the blocks that arrived after `since`, ms."""
+        for found in self._recent_blocks(since):
+            ids = [found.event_id(row) for row in range(found.rows)] if len(found.id_ends) else []
+            places = np.flatnonzero(np.fromiter(map(bool, ids), np.bool_, len(ids)))
+            given = [ids[i] for i in places.tolist()]
+            hashes = self._dedupe.hashes(found.customers[places], given)
+            self._dedupe.add(hashes, places + found.first_row, found.arrival)
+
+    def _recent_blocks(self, since: int) -> Iterator[Block]:
+        with self._log.environment.read() as txn, txn.cursor(db=self._log.environment["blocks"]) as cursor:
+            start = None
+            at = cursor.last()
+            while at and blocks.arrival(cursor.value()) > since:
+                start = cursor.key()
+                at = cursor.prev()
+            if start is None:
+                return
+            cursor.set_key(start)
+            for _, data in cursor:
+                yield blocks.decode(data)

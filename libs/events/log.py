@@ -1,0 +1,222 @@
+"""What has been acknowledged? The event log of one project, in one LMDB environment.
+
+Guarantees: one transaction holds a batch's block, its new dictionary entries, profiles and request ids; a
+revision is the number of such transactions, and what one reader sees at a revision every reader sees. Only
+`libs.events.writer` writes. Tables: blocks (first row, revision → block), customers, names, values
+(dictionaries), profiles, requests.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from libs.errors import Invalid
+from libs.events import block as blocks
+from libs.events import profile as profiles
+from libs.events.batch import Kind, Scalar
+from libs.events.block import Block
+from libs.events.dictionary import Dictionary
+from libs.events.profile import Profile
+from libs.storage import requests
+from libs.storage.environment import Environment, scan
+
+VERSION = 1
+TABLES = ("blocks", "customers", "names", "values", "profiles", *requests.TABLES)
+GULP_ROWS = 1_000_000
+"""Rows read in one go: bounds the memory of catching up, not of the log."""
+END = b"end"
+MAX_ROWS = 1 << 32
+"""Events in one log: indexes and dedupe hold log rows in 32 bits."""
+
+
+class DamagedLogError(Exception):
+    """A block cannot be read. The message says which, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the log: behind `revision`, with `rows` events before it."""
+
+    revision: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What the log holds behind a position, up to `position`: blocks, and profiles as they are now."""
+
+    position: Position
+    blocks: list[Block]
+    profiles: list[tuple[int, Profile]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """One event as it was sent, read back from the log. `time` is in ms."""
+
+    event_type: str
+    time: int
+    event_id: str
+    data: dict[str, Scalar]
+
+
+class EventLog:
+    """The log of one project. With `readonly`, another process writes it; raises `Absent` where none has."""
+
+    def __init__(self, folder: Path, *, readonly: bool = False) -> None:
+        self.environment = Environment(folder, "event log", VERSION, TABLES, readonly=readonly)
+        self.customers = Dictionary(self.environment["customers"])
+        self.names = Dictionary(self.environment["names"])
+        self.values = Dictionary(self.environment["values"])
+        if not readonly:
+            self._identify()
+        with self.environment.read() as txn:
+            self.log_id = self._meta(txn, b"log_id").hex()
+            self.seed = int.from_bytes(self._meta(txn, b"seed"), "big")
+            self.load_dictionaries(txn)
+
+    def _identify(self) -> None:
+        with self.environment.write() as txn:
+            for key in (b"log_id", b"seed"):
+                txn.put(key, os.urandom(8), db=self.environment.meta, overwrite=False)
+
+    def _meta(self, txn: Any, key: bytes) -> bytes:
+        value: bytes = txn.get(key, db=self.environment.meta)
+        return value
+
+    def load_dictionaries(self, txn: Any) -> None:
+        """Read the dictionary entries that other processes have added."""
+        for dictionary in (self.customers, self.names, self.values):
+            dictionary.load(txn)
+
+    def end(self, txn: Any | None = None) -> Position:
+        """Return the position behind the last commit."""
+        if txn is None:
+            with self.environment.read() as txn:
+                return self.end(txn)
+        end = txn.get(END, db=self.environment.meta)
+        if end is None:
+            return Position()
+        rows, revision = split_key(end)
+        return Position(revision, rows)
+
+    def put(self, txn: Any, first_row: int, position: Position, data: bytes) -> None:
+        """Write the block of a commit that ends at `position`. For the writer."""
+        txn.put(join_key(first_row, position.revision), data, db=self.environment["blocks"])
+        txn.put(END, join_key(position.rows, position.revision), db=self.environment.meta)
+
+    def changes(self, since: Position) -> Iterator[Changes]:
+        """Yield what was committed behind a position, in gulps, up to what is committed now.
+
+        Raises `DamagedLogError`.
+        """
+        more = True
+        while more:
+            with self.environment.read() as txn:
+                gulp, since, more = self._gulp(txn, since)
+                if gulp:
+                    self.load_dictionaries(txn)
+                    yield Changes(since, gulp, self._profiles(txn, gulp))
+
+    def _gulp(self, txn: Any, since: Position) -> tuple[list[Block], Position, bool]:
+        gulp: list[Block] = []
+        rows = 0
+        for key, data in scan(txn, self.environment["blocks"], join_key(since.rows, since.revision + 1)):
+            if rows >= GULP_ROWS:
+                return gulp, since, True
+            found = self._decode(key, data)
+            gulp.append(found)
+            rows += found.rows
+            since = Position(found.revision, found.first_row + found.rows)
+        return gulp, since, False
+
+    def _profiles(self, txn: Any, gulp: list[Block]) -> list[tuple[int, Profile]]:
+        changed = [found.profiles for found in gulp if len(found.profiles)]
+        if not changed:
+            return []
+        table = self.environment["profiles"]
+        customers = np.unique(np.concatenate(changed)).tolist()
+        read = ((customer, profiles.read(txn, table, customer)) for customer in customers)
+        return [(customer, profile) for customer, profile in read if profile is not None]
+
+    def _decode(self, key: bytes, data: bytes) -> Block:
+        try:
+            return blocks.decode(data)
+        except (blocks.DamagedBlockError, blocks.NewerBlockError) as error:
+            raise DamagedLogError(
+                f"{self.environment.folder}: {error} (revision {split_key(key)[1]}); restore it from a backup"
+            ) from error
+
+    def blocks_of(
+        self, rows: NDArray[np.int64], txn: Any | None = None
+    ) -> Iterator[tuple[Block, NDArray[Any]]]:
+        """Yield, for ascending log rows, each block that holds some and the rows within it, (k,) int64."""
+        if txn is None:
+            with self.environment.read() as txn:
+                yield from self.blocks_of(rows, txn)
+                return
+        start = 0
+        with txn.cursor(db=self.environment["blocks"]) as cursor:
+            while start < len(rows):
+                if not cursor.set_range(join_key(int(rows[start]), 1 << 63)):
+                    cursor.last()
+                else:
+                    cursor.prev()
+                found = self._decode(cursor.key(), cursor.value())
+                stop = int(np.searchsorted(rows, found.first_row + found.rows))
+                yield found, rows[start:stop] - found.first_row
+                start = stop
+
+    def events(self, rows: NDArray[np.int64]) -> list[LoggedEvent]:
+        """Read events back by their log rows, in the order of `rows`."""
+        order = np.argsort(rows, kind="stable")
+        events: list[LoggedEvent] = []
+        for found, places in self.blocks_of(rows[order]):
+            events += [self._event(found, place) for place in places.tolist()]
+        back = np.argsort(order, kind="stable").tolist()
+        return [events[place] for place in back]
+
+    def _event(self, found: Block, row: int) -> LoggedEvent:
+        data: dict[str, Scalar] = {}
+        for column in found.columns:
+            place = row
+            if column.rows is not None:
+                place = int(np.searchsorted(column.rows, np.uint32(row)))
+                if place == len(column.rows) or column.rows[place] != row:
+                    continue
+            value = column.values[place].item()
+            data[self.names[column.attribute]] = self.values[value] if column.kind is Kind.STRING else value
+        event_type = self.names[int(found.event_types[row])]
+        return LoggedEvent(event_type, int(found.times[row]), found.event_id(row), data)
+
+    def token(self, revision: int) -> str:
+        """Write a revision for the wire; opaque there."""
+        return f"{self.log_id}-{revision}"
+
+    def revision_of(self, token: str, field: str = "min_revision") -> int:
+        """Read a revision off the wire. Raises `Invalid` for one that is no revision of this log."""
+        log_id, _, number = token.partition("-")
+        if not number.isascii() or not number.isdecimal() or len(number) > 18:
+            raise Invalid("REVISION_FOREIGN", "this is no revision; send one that a response carried", field)
+        if log_id != self.log_id:
+            raise Invalid("REVISION_FOREIGN", "this revision is of another log than this server's", field)
+        return int(number)
+
+    def close(self) -> None:
+        """Close the environment. Nothing may be reading."""
+        self.environment.close()
+
+
+def join_key(first_row: int, revision: int) -> bytes:
+    """Return the key of a block; blocks sort by their place in the log."""
+    return first_row.to_bytes(8, "big") + revision.to_bytes(8, "big")
+
+
+def split_key(key: bytes) -> tuple[int, int]:
+    """Return the (first row, revision) of a key."""
+    return int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")

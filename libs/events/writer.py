@@ -1,0 +1,110 @@
+"""How does a request get into the log? One thread that commits for all who wait: group commit.
+
+Guarantees: `submit` returns a future that is done only after the fsync; requests that wait together share one
+transaction, in the order they came. The queue is bounded: past it, `Overloaded`.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from libs.clock import Clock
+from libs.errors import Invalid, Overloaded, Unavailable
+from libs.events.commit import Committer, Receipt, Submission
+from libs.events.log import EventLog
+
+MAX_WAITING_ITEMS = 1_000_000
+"""Events and customers that may wait for a commit: a few hundred MB."""
+MAX_COMMIT_ITEMS = 200_000
+"""Past this many a commit takes no further request, so that nobody waits long for others."""
+DEDUPE_WINDOW_MS = 7 * 24 * 3600 * 1000
+
+
+class Writer:
+    """The one thread that writes a log. `committed` is called, in that thread, after each commit."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        clock: Clock,
+        *,
+        dedupe_window: int = DEDUPE_WINDOW_MS,
+        committed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._clock = clock
+        self._committed = committed
+        self._committer = Committer(log, dedupe_window, clock())
+        self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
+        self._held: Submission | None = None
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, submission: Submission) -> Future[Receipt]:
+        """Queue a request. The future's receipt means it is on disk. Raises `Overloaded` or `Unavailable`."""
+        with self._lock:
+            if self._closed:
+                raise Unavailable("SHUTTING_DOWN", "the server is shutting down; send again")
+            if self._waiting and self._waiting + submission.items > MAX_WAITING_ITEMS:
+                raise Overloaded("TOO_MANY_WAITING", "too many events wait to be written; send again later")
+            self._waiting += submission.items
+            self._queue.put(submission)
+        return submission.receipt
+
+    def close(self) -> None:
+        """Commit what waits, then end the thread."""
+        with self._lock:
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._held or self._queue.get()) is not None:
+            self._held = None
+            group = self._collect(first)
+            self._answer([each for each in group if each.receipt.set_running_or_notify_cancel()])
+            with self._lock:
+                self._waiting -= sum(submission.items for submission in group)
+
+    def _collect(self, first: Submission) -> list[Submission]:
+        """Take what waits behind `first`, up to a commit's worth or the second use of a request id."""
+        group, items = [first], first.items
+        ids = {first.request and first.request[0]}
+        while items < MAX_COMMIT_ITEMS:
+            try:
+                submission = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if submission is None:
+                self._queue.put(None)  # it stays the last: nothing is queued once closed
+                break
+            if submission.request:
+                if submission.request[0] in ids:
+                    self._held = submission
+                    break
+                ids.add(submission.request[0])
+            group.append(submission)
+            items += submission.items
+        return group
+
+    def _answer(self, group: list[Submission]) -> None:
+        if not group:
+            return
+        try:
+            receipts = self._committer.commit(group, self._clock())
+        except Exception as error:
+            if len(group) > 1:  # what one request cannot have is no reason to fail the others
+                for submission in group:
+                    self._answer([submission])
+            else:
+                group[0].receipt.set_exception(error)
+            return
+        self._committed()
+        for submission, receipt in zip(group, receipts, strict=True):
+            if isinstance(receipt, Invalid):
+                submission.receipt.set_exception(receipt)
+            else:
+                submission.receipt.set_result(receipt)

@@ -1,0 +1,82 @@
+"""Where do new events of one type wait until they are sealed? Append-only columns in arrival order.
+
+Nothing is derived: a tail is scanned. Appending writes behind the rows that any `view` holds, or moves to
+larger arrays, so a view never changes.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from libs.events.batch import Kind
+from libs.index.rows import DTYPES, EMPTY, ColumnKey, Rows
+
+FIRST_CAPACITY = 1024
+BOOLS = np.array((1, 2), np.uint8)
+"""How False and True stand in a column; 0 is missing."""
+
+Piece = tuple[ColumnKey, NDArray[np.uint32] | None, NDArray[Any]]
+"""A column to append: its key, the new rows that have a value (None: all), and the values."""
+
+
+class Tail:
+    """Events of one type in arrival order."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._capacity = FIRST_CAPACITY
+        self._customer = np.empty(FIRST_CAPACITY, np.uint32)
+        self._time = np.empty(FIRST_CAPACITY, np.int64)
+        self._arrival = np.empty(FIRST_CAPACITY, np.uint32)
+        self._columns: dict[ColumnKey, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        """Return how many events there are."""
+        return self._rows
+
+    def append(
+        self,
+        customer: NDArray[np.uint32],
+        time: NDArray[np.int64],
+        arrival: NDArray[np.uint32],
+        pieces: Iterable[Piece],
+    ) -> None:
+        """Add events, each array (new rows,). Costs what the new rows are."""
+        start, stop = self._rows, self._rows + len(customer)
+        if stop > self._capacity:
+            self._grow(stop)
+        self._customer[start:stop] = customer
+        self._time[start:stop] = time
+        self._arrival[start:stop] = arrival
+        for key, rows, values in pieces:
+            column = self._columns.get(key)
+            if column is None:
+                column = self._columns[key] = np.full(self._capacity, EMPTY[key[1]], DTYPES[key[1]])
+            stored = BOOLS[values.astype(np.uint8)] if key[1] is Kind.BOOL else values
+            if rows is None:
+                column[start:stop] = stored
+            else:
+                column[rows + np.uint32(start)] = stored
+        self._rows = stop
+
+    def view(self) -> Rows:
+        """Return the events there are now; later appends do not change it."""
+        end = slice(self._rows)
+        columns = {key: column[end] for key, column in self._columns.items()}
+        return Rows(self._customer[end], self._time[end], self._arrival[end], columns)
+
+    def _grow(self, rows: int) -> None:
+        self._capacity = max(2 * self._capacity, rows)
+        self._customer = _grown(self._customer, self._rows, self._capacity, 0)
+        self._time = _grown(self._time, self._rows, self._capacity, 0)
+        self._arrival = _grown(self._arrival, self._rows, self._capacity, 0)
+        for key, column in self._columns.items():
+            self._columns[key] = _grown(column, self._rows, self._capacity, EMPTY[key[1]])
+
+
+def _grown(array: NDArray[Any], rows: int, capacity: int, fill: Any) -> NDArray[Any]:
+    larger = np.full(capacity, fill, array.dtype)
+    larger[:rows] = array[:rows]
+    return larger

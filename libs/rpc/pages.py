@@ -1,0 +1,95 @@
+"""Where was a client in a long list? Results kept between pages, found again by their token.
+
+A token is tied to the request it came from, all but its page size, and pins the result, so that a chain of
+pages reads one snapshot. Results are kept for ten minutes and at most 256 of them, in this process.
+"""
+
+import base64
+import binascii
+import os
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from libs.clock import Clock
+from libs.errors import Invalid
+from libs.storage.requests import fingerprint
+
+LIFETIME_MS = 600_000
+MAX_RESULTS = 256
+DEFAULT_SIZE = 1000
+MAX_SIZE = 10_000
+ID_BYTES = 16
+PLACE_BYTES = 8
+
+T = TypeVar("T")
+
+
+def page_size(asked: int) -> int:
+    """Return the number of items a page has. Raises `Invalid` for a negative number."""
+    if asked < 0:
+        raise Invalid("INVALID_PAGE_SIZE", "page_size is 0 (for 1,000) or more", "page_size")
+    return min(asked or DEFAULT_SIZE, MAX_SIZE)
+
+
+class Pages(Generic[T]):
+    """Results of one kind of list."""
+
+    def __init__(self, clock: Clock, *, token_field: str = "page_token") -> None:
+        self._clock = clock
+        self._field = token_field
+        self._results: OrderedDict[bytes, tuple[int, bytes, T]] = OrderedDict()
+
+    def find(self, request: Message) -> tuple[T, bytes, int] | None:
+        """Return (result, its id, place) that the request's token stands for; None where it has no token.
+
+        Raises `Invalid`: PAGE_TOKEN_FOREIGN for one that is no token or of another request,
+        PAGE_TOKEN_EXPIRED for one whose result is no longer held.
+        """
+        token: str = getattr(request, self._field)
+        if not token:
+            return None
+        try:
+            decoded = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            decoded = b""
+        if len(decoded) != ID_BYTES + PLACE_BYTES:
+            raise self._foreign()
+        key = decoded[:ID_BYTES]
+        held = self._results.get(key)
+        if held is None or self._clock() - held[0] > LIFETIME_MS:
+            raise Invalid(
+                "PAGE_TOKEN_EXPIRED",
+                f"the list this {self._field} stands for is no longer held; start again without it",
+                self._field,
+            )
+        _, of_request, result = held
+        if of_request != self._fingerprint(request):
+            raise self._foreign()
+        self._results[key] = (self._clock(), of_request, result)
+        self._results.move_to_end(key)
+        return result, key, int.from_bytes(decoded[ID_BYTES:], "big")
+
+    def keep(self, request: Message, result: T) -> bytes:
+        """Hold a result for further pages of a request; return its id."""
+        key = os.urandom(ID_BYTES)
+        self._results[key] = (self._clock(), self._fingerprint(request), result)
+        while len(self._results) > MAX_RESULTS:
+            self._results.popitem(last=False)
+        return key
+
+    def token(self, key: bytes, place: int) -> str:
+        """Return the token of a place in a result that is held."""
+        return base64.urlsafe_b64encode(key + place.to_bytes(PLACE_BYTES, "big")).decode()
+
+    def _fingerprint(self, request: Message) -> bytes:
+        known = request.DESCRIPTOR.fields_by_name
+        return fingerprint(request, tuple(n for n in (self._field, "page_size") if n in known))
+
+    def _foreign(self) -> Invalid:
+        return Invalid(
+            "PAGE_TOKEN_FOREIGN",
+            f"this {self._field} is of another request; send the one of the page before, all else unchanged",
+            self._field,
+        )

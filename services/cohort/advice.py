@@ -1,0 +1,50 @@
+"""What in a rule is legal but may be a mistake? Event types and attributes that were never seen.
+
+They match nothing, which is not an error: they may be about to arrive. Predefined names give no warning.
+"""
+
+from collections.abc import Iterator
+
+from libs.events.predefined import EVENT_ATTRIBUTES, EVENT_TYPES, PROFILE_ATTRIBUTES
+from libs.index.condition import AllOf, AnyOf, Condition, NotOf, Test
+from libs.index.snapshot import Snapshot
+from services.cohort.rule import All, Any, Did, Not, Profile, Rule
+
+
+def warnings(rule: Rule, snapshot: Snapshot) -> list[str]:
+    """Return a sentence for each name of a rule that was never seen, each once, in order."""
+    return list(dict.fromkeys(_walk(rule, snapshot)))
+
+
+def _walk(rule: Rule, snapshot: Snapshot) -> Iterator[str]:
+    match rule:
+        case All(rules) | Any(rules):
+            for each in rules:
+                yield from _walk(each, snapshot)
+        case Not(inner):
+            yield from _walk(inner, snapshot)
+        case Did(event_type, where):
+            seen = snapshot.of_type(event_type)
+            if not seen and event_type not in EVENT_TYPES:
+                yield f"no event of type {event_type!r} has arrived yet"
+            parts = seen or [part for parts in snapshot.parts.values() for part in parts]
+            known = {snapshot.names[attribute] for part in parts for attribute, _ in part.columns}
+            for attribute in _attributes(where):
+                if attribute not in known and attribute not in EVENT_ATTRIBUTES:
+                    yield f"no event of type {event_type!r} has had the attribute {attribute!r} yet"
+        case Profile(where):
+            known = {snapshot.names[attribute] for attribute, _ in snapshot.profiles.columns}
+            for attribute in _attributes(where):
+                if attribute not in known and attribute not in PROFILE_ATTRIBUTES:
+                    yield f"no profile has had the attribute {attribute!r} yet"
+
+
+def _attributes(condition: Condition | None) -> Iterator[str]:
+    match condition:
+        case AllOf(conditions) | AnyOf(conditions):
+            for each in conditions:
+                yield from _attributes(each)
+        case NotOf(inner):
+            yield from _attributes(inner)
+        case Test(attribute):
+            yield attribute

@@ -1,0 +1,313 @@
+"""What does IngestService answer? Translation between the wire and the engine, and nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from google.protobuf import struct_pb2, timestamp_pb2
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from libs.clock import Clock
+from libs.engine import Engine
+from libs.errors import Invalid, Missing
+from libs.events.batch import Batch, Kind, Scalar
+from libs.events.commit import Receipt, Refusal, Submission
+from libs.events.log import LoggedEvent
+from libs.events.predefined import EVENT_ATTRIBUTES, EVENT_TYPES, PROFILE_ATTRIBUTES
+from libs.gen.cohort.v1 import event_pb2, ingest_pb2, ingest_pb2_grpc
+from libs.index.catalog import Catalog, EventTypeSummary, KindSummary
+from libs.index.snapshot import Snapshot
+from libs.rpc.errors import Context
+from libs.rpc.pages import Pages, page_size
+from libs.storage.requests import check_id, fingerprint
+from services.ingest.columns import collect_columns
+from services.ingest.rows import collect_events, collect_lines, scalars
+from services.ingest.validate import Refused, check_upsert
+
+MAX_EVENTS = 10_000
+MAX_ROWS = 200_000
+MAX_JSON_BYTES = 32 << 20
+MAX_CUSTOMERS = 10_000
+
+Checked = tuple[Batch | None, list[Refusal]]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerEvents:
+    """A customer's events as one chain of pages sees them: log rows, newest first, (n,) int64."""
+
+    customer_id: str
+    rows: NDArray[np.int64]
+    revision: str
+
+
+class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
+    """IngestService over one engine."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._pages: Pages[CustomerEvents] = Pages(clock)
+
+    async def SendEvents(
+        self, request: ingest_pb2.SendEventsRequest, context: Context
+    ) -> ingest_pb2.SendEventsResponse:
+        """Append a batch of events."""
+        return await self._send_events(request)
+
+    async def StreamEvents(
+        self, requests: AsyncIterator[ingest_pb2.StreamEventsRequest], context: Context
+    ) -> AsyncIterator[ingest_pb2.StreamEventsResponse]:
+        """Append batches, each answered when it is on disk and before the next is read."""
+        async for request in requests:
+            yield ingest_pb2.StreamEventsResponse(result=await self._send_events(request.send))
+
+    async def SendEventColumns(
+        self, request: ingest_pb2.SendEventColumnsRequest, context: Context
+    ) -> ingest_pb2.SendEventColumnsResponse:
+        """Append a columnar batch."""
+        _check_size(len(request.customer_ids), MAX_ROWS, "rows", "customer_ids")
+        receipt = await self._send(request, lambda: collect_columns(request, self._clock()))
+        return ingest_pb2.SendEventColumnsResponse(
+            revision=self._engine.revision_token(receipt.revision),
+            accepted=receipt.accepted,
+            duplicates=receipt.duplicates,
+            rejected=_rejections(receipt),
+        )
+
+    async def SendEventsJson(
+        self, request: ingest_pb2.SendEventsJsonRequest, context: Context
+    ) -> ingest_pb2.SendEventsJsonResponse:
+        """Append events given as JSON lines."""
+        _check_size(len(request.json_lines), MAX_JSON_BYTES, "bytes", "json_lines")
+        lines = request.json_lines.count(b"\n") + (not request.json_lines.endswith(b"\n"))
+        _check_size(lines, MAX_ROWS, "lines", "json_lines")
+
+        def collect() -> Checked:
+            collected = collect_lines(request.json_lines, self._clock())
+            return collected.batch(), collected.refused
+
+        receipt = await self._send(request, collect)
+        return ingest_pb2.SendEventsJsonResponse(
+            revision=self._engine.revision_token(receipt.revision),
+            accepted=receipt.accepted,
+            duplicates=receipt.duplicates,
+            rejected=_rejections(receipt),
+        )
+
+    async def UpsertCustomers(
+        self, request: ingest_pb2.UpsertCustomersRequest, context: Context
+    ) -> ingest_pb2.UpsertCustomersResponse:
+        """Merge customer data into profiles."""
+        _check_size(len(request.customers), MAX_CUSTOMERS, "customers", "customers")
+        upserts, refused = [], []
+        for index, customer in enumerate(request.customers):
+            try:
+                upserts.append(check_upsert(customer.customer_id, dict(scalars(customer.data))))
+            except Refused as error:
+                refused.append(error.at(index))
+        submission = Submission(upserts=upserts, rejected=refused, request=_request_key(request))
+        receipt = await asyncio.wrap_future(self._engine.append(submission))
+        return ingest_pb2.UpsertCustomersResponse(
+            revision=self._engine.revision_token(receipt.revision),
+            accepted=receipt.accepted,
+            rejected=_rejections(receipt),
+        )
+
+    async def GetCustomer(
+        self, request: ingest_pb2.GetCustomerRequest, context: Context
+    ) -> ingest_pb2.GetCustomerResponse:
+        """Show one customer."""
+        return await asyncio.to_thread(self._get_customer, request.customer_id)
+
+    async def ListCustomerEvents(
+        self, request: ingest_pb2.ListCustomerEventsRequest, context: Context
+    ) -> ingest_pb2.ListCustomerEventsResponse:
+        """List a customer's events, newest first."""
+        limit = page_size(request.page_size)
+        held = self._pages.find(request)
+        if held:
+            found, key, first = held
+        else:
+            found, first = await asyncio.to_thread(self._customer_events, request.customer_id), 0
+            key = self._pages.keep(request, found) if len(found.rows) > limit else b""
+        stop = min(first + limit, len(found.rows))
+        events = await asyncio.to_thread(self._engine.events, found.rows[first:stop])
+        return ingest_pb2.ListCustomerEventsResponse(
+            events=[_event(found.customer_id, event) for event in events],
+            next_page_token=self._pages.token(key, stop) if stop < len(found.rows) else "",
+            revision=found.revision,
+        )
+
+    async def GetCatalog(
+        self, request: ingest_pb2.GetCatalogRequest, context: Context
+    ) -> ingest_pb2.GetCatalogResponse:
+        """List the event types and attributes there are."""
+        return await asyncio.to_thread(self._get_catalog)
+
+    async def _send_events(self, request: ingest_pb2.SendEventsRequest) -> ingest_pb2.SendEventsResponse:
+        _check_size(len(request.events), MAX_EVENTS, "events", "events")
+
+        def collect() -> Checked:
+            collected = collect_events(request.events, self._clock())
+            return collected.batch(), collected.refused
+
+        receipt = await self._send(request, collect)
+        return ingest_pb2.SendEventsResponse(
+            revision=self._engine.revision_token(receipt.revision),
+            accepted=receipt.accepted,
+            duplicates=receipt.duplicates,
+            rejected=_rejections(receipt),
+        )
+
+    async def _send(self, request: Message, collect: Callable[[], Checked]) -> Receipt:
+        """Check and append the events of a request; the checking runs beside the event loop."""
+        key = _request_key(request)
+        batch, refused = await asyncio.to_thread(collect)
+        submission = Submission(batch=batch, rejected=refused, request=key)
+        return await asyncio.wrap_future(self._engine.append(submission))
+
+    def _find(self, customer_id: str) -> tuple[int, Snapshot]:
+        snapshot = self._engine.snapshot()
+        customer = self._engine.customer(customer_id, snapshot)
+        if customer is None:
+            raise _no_such_customer()
+        return customer, snapshot
+
+    def _get_customer(self, customer_id: str) -> ingest_pb2.GetCustomerResponse:
+        customer, snapshot = self._find(customer_id)
+        times, _ = snapshot.rows_of(customer)
+        has_profile = customer in snapshot.profiles.holders
+        if not len(times) and not has_profile:
+            raise _no_such_customer()
+        response = ingest_pb2.GetCustomerResponse(
+            customer=event_pb2.Customer(customer_id=customer_id),
+            events=len(times),
+            revision=self._engine.token(snapshot),
+        )
+        if has_profile:
+            data = self._engine.profiles(snapshot, np.array([customer], np.uint32))[0]
+            response.customer.data.CopyFrom(struct(data))
+        if len(times):
+            response.first_event_time.FromMilliseconds(int(times[-1]))
+            response.last_event_time.FromMilliseconds(int(times[0]))
+        return response
+
+    def _customer_events(self, customer_id: str) -> CustomerEvents:
+        customer, snapshot = self._find(customer_id)
+        _, rows = snapshot.rows_of(customer)
+        if not len(rows) and customer not in snapshot.profiles.holders:
+            raise _no_such_customer()
+        return CustomerEvents(customer_id, rows, self._engine.token(snapshot))
+
+    def _get_catalog(self) -> ingest_pb2.GetCatalogResponse:
+        snapshot = self._engine.snapshot()
+        catalog: Catalog = self._engine.catalog(snapshot)
+        return ingest_pb2.GetCatalogResponse(
+            event_types=[
+                _event_type(name, catalog.event_types.get(name))
+                for name in _listed(EVENT_TYPES, catalog.event_types)
+            ],
+            profile_attributes=_attributes(PROFILE_ATTRIBUTES, catalog.profile_attributes),
+            customers=catalog.customers,
+            events=catalog.events,
+            revision=self._engine.token(snapshot),
+            time_zone=self._engine.calendar.zone.key,
+        )
+
+
+def struct(data: Mapping[str, Scalar]) -> struct_pb2.Struct:
+    """Write attributes as a Struct."""
+    written = struct_pb2.Struct()
+    written.update(data)
+    return written
+
+
+def _request_key(request: Message) -> tuple[str, bytes] | None:
+    request_id: str = getattr(request, "request_id", "")
+    if not request_id:
+        return None
+    check_id(request_id)
+    return request_id, fingerprint(request)
+
+
+def _check_size(size: int, limit: int, what: str, field: str) -> None:
+    if size > limit:
+        raise Invalid(
+            "BATCH_TOO_LARGE", f"{size} {what}, at most {limit} are taken at once; split them", field
+        )
+
+
+def _rejections(receipt: Receipt) -> list[event_pb2.Rejection]:
+    return [
+        event_pb2.Rejection(index=each.index, field=each.field, reason=each.reason, message=each.message)
+        for each in receipt.rejected
+    ]
+
+
+def _no_such_customer() -> Missing:
+    return Missing(
+        "CUSTOMER_NOT_FOUND", "there is no customer of this customer_id", "customer", field="customer_id"
+    )
+
+
+def _event(customer_id: str, event: LoggedEvent) -> event_pb2.Event:
+    time = timestamp_pb2.Timestamp()
+    time.FromMilliseconds(event.time)
+    return event_pb2.Event(
+        customer_id=customer_id,
+        event_type=event.event_type,
+        event_time=time,
+        event_id=event.event_id,
+        data=struct(event.data),
+    )
+
+
+def _listed(predefined: Iterable[str], found: Iterable[str]) -> list[str]:
+    """Return the predefined names, then the others in order."""
+    first = list(predefined)
+    return first + sorted(set(found) - set(first))
+
+
+def _event_type(name: str, summary: EventTypeSummary | None) -> ingest_pb2.CatalogEventType:
+    written = ingest_pb2.CatalogEventType(
+        event_type=name,
+        predefined=name in EVENT_TYPES,
+        attributes=_attributes(EVENT_ATTRIBUTES, summary.attributes if summary else {}),
+    )
+    if summary:
+        written.events, written.customers = summary.events, summary.customers
+        written.first_time.FromMilliseconds(summary.first_time)
+        written.last_time.FromMilliseconds(summary.last_time)
+    return written
+
+
+def _attributes(
+    predefined: tuple[str, ...], found: Mapping[str, Mapping[Kind, KindSummary]]
+) -> list[ingest_pb2.CatalogAttribute]:
+    return [
+        ingest_pb2.CatalogAttribute(
+            attribute=name,
+            predefined=name in predefined,
+            kinds=[_kind(kind, summary) for kind, summary in sorted(found.get(name, {}).items())],
+        )
+        for name in _listed(predefined, found)
+    ]
+
+
+def _kind(kind: Kind, summary: KindSummary) -> ingest_pb2.CatalogKind:
+    written = ingest_pb2.CatalogKind(kind=kind.name, count=summary.count)
+    if kind is Kind.NUMBER:
+        written.minimum, written.maximum = summary.minimum, summary.maximum
+        return written
+    written.distinct = summary.distinct
+    for value, count in summary.top:
+        sent = (
+            struct_pb2.Value(bool_value=value)
+            if isinstance(value, bool)
+            else struct_pb2.Value(string_value=str(value))
+        )
+        written.top_values.append(ingest_pb2.CatalogValue(value=sent, count=count))
+    return written

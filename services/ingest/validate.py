@@ -1,0 +1,171 @@
+"""Which events and customers are kept? The checks at the door, the same for every form of request.
+
+An item that fails is refused with its index, the field at fault and why; the others are kept. What comes out
+is by column. Neighbours: `rows` and `columns` turn requests into calls of this.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from libs.events.batch import Batch, Column, Kind, Scalar, Upsert
+from libs.events.commit import Refusal
+from libs.instants import parse_date
+
+MAX_NAME_BYTES = 256
+PLACEHOLDERS = frozenset({"None", "null", "undefined", "NaN"})
+"""What programs write where a customer id is missing; kept, it would merge strangers into one customer."""
+FIRST_TIME_MS = 0
+END_TIME_MS = 4_133_980_800_000
+"""2101-01-01T00:00:00Z: event times are in the years 1970 to 2100."""
+GENDERS = frozenset({"MALE", "FEMALE"})
+
+
+class Refused(Exception):
+    """One item is not kept: the field at fault, why for programs, why for people."""
+
+    def __init__(self, field: str, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.field, self.reason, self.message = field, reason, message
+
+    def at(self, index: int) -> Refusal:
+        """Return it as the refusal of item `index`."""
+        return Refusal(index, self.field, self.reason, self.message)
+
+
+def check_customer_id(customer_id: str) -> None:
+    """Raise `Refused` for an id that is empty, a placeholder or too long."""
+    if not customer_id:
+        raise Refused("customer_id", "MISSING_CUSTOMER_ID", "customer_id is empty")
+    if customer_id in PLACEHOLDERS:
+        raise Refused(
+            "customer_id", "PLACEHOLDER_CUSTOMER_ID", "customer_id is a placeholder for a missing value"
+        )
+    _check_bytes("customer_id", customer_id, "customer_id")
+
+
+def check_event_type(event_type: str) -> None:
+    """Raise `Refused` for an event type that is empty or too long."""
+    if not event_type:
+        raise Refused("event_type", "MISSING_EVENT_TYPE", "event_type is empty")
+    _check_bytes("event_type", event_type, "event_type")
+
+
+def check_event_id(event_id: str) -> None:
+    """Raise `Refused` for an event id that is too long."""
+    _check_bytes("event_id", event_id, "event_id")
+
+
+def check_time(time: int) -> None:
+    """Raise `Refused` for an event time, ms, outside the years 1970 to 2100."""
+    if not FIRST_TIME_MS <= time < END_TIME_MS:
+        raise Refused("event_time", "TIME_OUT_OF_RANGE", "event_time is outside the years 1970 to 2100")
+
+
+def check_attribute(attribute: str) -> None:
+    """Raise `Refused` for an attribute's name that is empty or too long."""
+    if not attribute:
+        raise Refused("data", "MISSING_ATTRIBUTE_NAME", "an attribute has an empty name")
+    _check_bytes("data", attribute, "an attribute's name")
+
+
+def check_value(attribute: str, value: Any) -> tuple[Kind, Scalar]:
+    """Return a value's kind and the value as it is kept. Raises `Refused` for what is no scalar."""
+    if isinstance(value, str):
+        return Kind.STRING, value
+    if isinstance(value, bool):
+        return Kind.BOOL, value
+    if isinstance(value, float):
+        if isfinite(value):
+            return Kind.NUMBER, value
+        raise Refused(f"data.{attribute}", "NOT_FINITE", "a number must be finite")
+    raise Refused(
+        f"data.{attribute}", "NESTED_VALUE", "a value must be a string, a number or a boolean, not nested"
+    )
+
+
+def _check_bytes(field: str, text: str, what: str) -> None:
+    if len(text) * 4 > MAX_NAME_BYTES and len(text.encode()) > MAX_NAME_BYTES:
+        raise Refused(field, "TOO_LONG", f"{what} has more than {MAX_NAME_BYTES} bytes")
+
+
+class RowCollector:
+    """Collects events given one by one into columns; `arrival`, ms, is the time of those that have none."""
+
+    def __init__(self, arrival: int) -> None:
+        self.refused: list[Refusal] = []
+        self._arrival = arrival
+        self._customers: list[str] = []
+        self._types: list[str] = []
+        self._times: list[int] = []
+        self._ids: list[str] = []
+        self._columns: dict[tuple[str, Kind], tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
+
+    def add(
+        self,
+        index: int,
+        customer_id: str,
+        event_type: str,
+        time: int | None,
+        event_id: str,
+        data: Iterable[tuple[str, Any]],
+    ) -> None:
+        """Take item `index` of the request, or refuse it. None as a value is the same as absent."""
+        try:
+            check_customer_id(customer_id)
+            check_event_type(event_type)
+            check_event_id(event_id)
+            if time is None:
+                time = self._arrival
+            else:
+                check_time(time)
+            cells = []
+            for attribute, value in data:
+                check_attribute(attribute)
+                if value is not None:
+                    kind, kept = check_value(attribute, value)
+                    cells.append((attribute, kind, kept))
+        except Refused as refused:
+            self.refused.append(refused.at(index))
+            return
+        row = len(self._customers)
+        self._customers.append(customer_id)
+        self._types.append(event_type)
+        self._times.append(time)
+        self._ids.append(event_id)
+        for attribute, kind, kept in cells:
+            rows, values = self._columns[attribute, kind]
+            rows.append(row)
+            values.append(kept)
+
+    def batch(self) -> Batch:
+        """Return what was kept."""
+        total = len(self._customers)
+        columns = []
+        for (attribute, kind), (rows, values) in self._columns.items():
+            where = None if len(rows) == total else np.array(rows, np.uint32)
+            stored: Any = values
+            if kind is not Kind.STRING:
+                stored = np.array(values, np.float64 if kind is Kind.NUMBER else np.bool_)
+            columns.append(Column(attribute, kind, stored, where))
+        ids = self._ids if any(self._ids) else None
+        return Batch(self._customers, self._types, np.array(self._times, np.int64), ids, columns)
+
+
+def check_upsert(customer_id: str, data: Mapping[str, Any]) -> Upsert:
+    """Return a customer's changes, None for attributes that go. Raises `Refused`."""
+    check_customer_id(customer_id)
+    kept: dict[str, Scalar | None] = {}
+    for attribute, value in data.items():
+        check_attribute(attribute)
+        kept[attribute] = None if value is None else check_value(attribute, value)[1]
+    gender = kept.get("gender")
+    if gender is not None and gender not in GENDERS:
+        raise Refused("data.gender", "INVALID_GENDER", "gender is MALE or FEMALE")
+    dob = kept.get("dob")
+    if dob is not None and (not isinstance(dob, str) or parse_date(dob) is None):
+        raise Refused("data.dob", "INVALID_DOB", "dob is a date as in 1990-12-31")
+    return Upsert(customer_id, kept)
