@@ -179,19 +179,16 @@ def update(
     name: Annotated[str | None, typer.Option("--name", help="The new name.")] = None,
     description: Description = None,
     rule: Annotated[str | None, typer.Option("--rule", help="The new rule: a file, - or JSON.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; say who would enter and leave.")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Change the name, description or rule of a saved cohort.
 
-    Example: cohort update "High spenders" --rule spenders.yaml --dry-run
+    Example: cohort update "High spenders" --rule spenders.yaml
     """
     session = session_of(context)
     found = names.cohort_named(session, cohort)
     changed = cohort_pb2.Cohort(cohort_id=found.cohort_id, etag=found.etag)
-    request = cohort_pb2.UpdateCohortRequest(cohort=changed, validate_only=dry_run, request_id=uuid4().hex)
+    request = cohort_pb2.UpdateCohortRequest(cohort=changed, request_id=uuid4().hex)
     if name is not None:
         request.cohort.name = name
         request.update_mask.paths.append("name")
@@ -206,8 +203,6 @@ def update(
     response = session.cohort().UpdateCohort(request)
     if as_json:
         show_json(response)
-    elif dry_run:
-        say(f"would change: {count(response.entering)} would enter, {count(response.leaving)} would leave")
     else:
         say(f"updated {response.cohort.name!r}: {count(response.cohort.size, 'member')}")
 

@@ -54,10 +54,9 @@ def events(
     request = ingest_pb2.ListCustomerEventsRequest(
         customer_id=customer, page_size=PAGE if everything else limit
     )
-    if everything:
-        response = joined(stub.ListCustomerEvents, request, "events")
-    else:
-        response = stub.ListCustomerEvents(request)
+    response = (
+        joined(stub.ListCustomerEvents, request, "events") if everything else stub.ListCustomerEvents(request)
+    )
     if as_json:
         show_json(response)
         return

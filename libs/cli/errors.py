@@ -29,7 +29,7 @@ def explain(error: grpc.RpcError, targets: list[str]) -> str:
     if failure.code is grpc.StatusCode.UNAUTHENTICATED:
         return f"{failure.message} (--api-key KEY or COHORT_API_KEY)"
     if failure.violations:
-        text = "; ".join(f"{field}: {what}" for field, what in failure.violations)
+        text = "; ".join(w if w.startswith(field) else f"{field}: {w}" for field, w in failure.violations)
     else:
         text = failure.message or failure.code.name
     return " ".join(text.split())

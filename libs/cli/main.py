@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from libs.cli import catalog, cohorts, customers, destinations, run, syncs
 from libs.cli.errors import Failed, explain
 from libs.cli.importing import command as importing
-from libs.cli.output import note
+from libs.cli.output import console, note
 from libs.cli.session import DEFAULT_TARGET, Session
 
 HELP = """Turn what customers do into groups to act on: import events, run a rule, save it, keep an audience
@@ -32,6 +32,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
+            console(stderr=True).show_cursor()  # a progress bar may have hidden it
             note("stopped")
             raise typer.Exit(130) from None
         except Failed as error:

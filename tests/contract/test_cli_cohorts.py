@@ -146,8 +146,7 @@ class TestCohorts:
 
     def test_update_reports_a_conflict(self, fakes: Fakes, listed: None, cli: Cli) -> None:
         fakes.answers["UpdateCohort"] = Conflict("ETAG_MISMATCH", "somebody else changed it; read it again")
-        result = cli("update", "Spenders", "--rule", RULE, "--dry-run")
-        assert fakes.last("UpdateCohort").validate_only
+        result = cli("update", "Spenders", "--rule", RULE)
         assert result.stderr == "error: somebody else changed it; read it again\n"
 
     def test_delete_without_a_terminal_never_asks(self, fakes: Fakes, listed: None, cli: Cli) -> None:

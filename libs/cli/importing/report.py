@@ -29,11 +29,11 @@ LINE_SECONDS = 3.0
 
 
 class Rate(ProgressColumn):
-    """Rows a second so far."""
+    """Rows a second since the start."""
 
     def render(self, task: Task) -> Text:
         """Write the rate."""
-        return Text(f"{task.speed or 0:,.0f} rows/s")
+        return Text(f"{task.completed / (task.elapsed or 1):,.0f} rows/s")
 
 
 class Report:

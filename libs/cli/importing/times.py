@@ -56,8 +56,10 @@ def _from_text(text: str, zone: tzinfo) -> int:
 
 
 def _iso(text: str) -> str:
-    upper = text.upper()
-    return upper.removesuffix("UTC").rstrip() + "Z" if upper.endswith("UTC") else upper.replace(" +", "+")
+    """Write what `INSTANT` takes as `datetime.fromisoformat` wants it."""
+    if text[-1].isdigit():
+        return text.replace(" +", "+").replace(" -", "-") if len(text) > len("YYYY-MM-DD hh:mm:ss") else text
+    return text.rstrip("UTCZz ") + "Z"
 
 
 def _from_datetime(instant: datetime, zone: tzinfo) -> int:
