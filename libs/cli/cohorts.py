@@ -10,10 +10,10 @@ from libs.cli.errors import Failed
 from libs.cli.importing.times import to_timestamp
 from libs.cli.options import AsOf, Everything, Fields, Json, Limit, Yes, listed
 from libs.cli.output import console, count, instant, note, say, show_facts, show_json, show_table
-from libs.cli.paging import joined
+from libs.cli.paging import listing
 from libs.cli.rules_input import read_rule
 from libs.cli.rules_words import rule_tree
-from libs.cli.run import PAGE, RuleArgument, show_members
+from libs.cli.run import RuleArgument, show_members
 from libs.cli.session import can_ask, session_of
 from libs.gen.cohort.v1 import cohort_pb2
 
@@ -115,13 +115,11 @@ def members(
     """
     session = session_of(context)
     found = names.cohort_named(session, cohort)
-    request = cohort_pb2.ListMembersRequest(
-        cohort_id=found.cohort_id, profile_fields=listed(fields), page_size=PAGE if everything else limit
-    )
+    request = cohort_pb2.ListMembersRequest(cohort_id=found.cohort_id, profile_fields=listed(fields))
     if as_of:
         request.as_of.CopyFrom(to_timestamp(as_of))
-    stub = session.cohort()
-    response = joined(stub.ListMembers, request, "members") if everything else stub.ListMembers(request)
+    call = session.cohort().ListMembers
+    response = listing(call, request, "members", limit=limit, everything=everything)
     if as_json:
         show_json(response)
         return

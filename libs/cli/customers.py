@@ -7,8 +7,7 @@ import typer
 from libs.cli.importing import command as importing
 from libs.cli.options import Everything, Json, Limit
 from libs.cli.output import count, instant, note, pairs, plain, scalar, show_facts, show_json, show_table
-from libs.cli.paging import joined
-from libs.cli.run import PAGE
+from libs.cli.paging import listing
 from libs.cli.session import session_of
 from libs.gen.cohort.v1 import ingest_pb2
 
@@ -50,13 +49,9 @@ def events(
 
     Example: cohort customers events customer-17 --limit 5
     """
-    stub = session_of(context).ingest()
-    request = ingest_pb2.ListCustomerEventsRequest(
-        customer_id=customer, page_size=PAGE if everything else limit
-    )
-    response = (
-        joined(stub.ListCustomerEvents, request, "events") if everything else stub.ListCustomerEvents(request)
-    )
+    request = ingest_pb2.ListCustomerEventsRequest(customer_id=customer)
+    call = session_of(context).ingest().ListCustomerEvents
+    response = listing(call, request, "events", limit=limit, everything=everything)
     if as_json:
         show_json(response)
         return

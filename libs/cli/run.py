@@ -7,14 +7,12 @@ import typer
 from libs.cli.importing.times import to_timestamp
 from libs.cli.options import AsOf, Everything, Fields, Json, Limit, listed
 from libs.cli.output import console, count, duration, instant, note, plain, say, scalar, show_json, show_table
-from libs.cli.paging import joined
+from libs.cli.paging import listing
 from libs.cli.rules_input import read_rule
 from libs.cli.rules_words import rule_tree
 from libs.cli.session import session_of
 from libs.gen.cohort.v1 import cohort_pb2
 
-PAGE = 10_000
-"""Customers a page when everything is read: the most a page holds."""
 RuleArgument = Annotated[
     str, typer.Argument(metavar="RULE", help="A JSON or YAML file, - for stdin, or JSON that starts with {.")
 ]
@@ -52,14 +50,10 @@ def run(
         count_only=count_only,
         with_node_sizes=nodes,
         profile_fields=listed(fields),
-        page_size=PAGE if everything else limit,
     )
     if as_of:
         request.as_of.CopyFrom(to_timestamp(as_of))
-    if everything and not count_only:
-        response = joined(stub.RunRule, request, "customer_ids", "members")
-    else:
-        response = stub.RunRule(request)
+    response = listing(stub.RunRule, request, "customer_ids", "members", limit=limit, everything=everything)
     if as_json:
         show_json(response)
         return

@@ -11,8 +11,7 @@ from libs.cli import names
 from libs.cli.errors import Failed
 from libs.cli.options import Everything, Json, Limit, Yes
 from libs.cli.output import count, instant, note, say, show_facts, show_json, show_table
-from libs.cli.paging import joined
-from libs.cli.run import PAGE
+from libs.cli.paging import joined, listing
 from libs.cli.schedules import (
     DailyOption,
     EveryOption,
@@ -260,9 +259,9 @@ def runs(
 
     Example: cohort syncs runs 01J8ZQ --limit 5
     """
-    stub = session_of(context).sync()
-    request = sync_pb2.ListSyncRunsRequest(sync_id=sync, page_size=PAGE if everything else limit)
-    response = joined(stub.ListSyncRuns, request, "runs") if everything else stub.ListSyncRuns(request)
+    request = sync_pb2.ListSyncRunsRequest(sync_id=sync)
+    call = session_of(context).sync().ListSyncRuns
+    response = listing(call, request, "runs", limit=limit, everything=everything)
     if as_json:
         show_json(response)
         return

@@ -31,8 +31,10 @@ def play(keep: bool) -> None:
         "Cohort on real data: The Complete Journey, "
         "a year of purchases, coupons and campaigns of a grocer's households."
     )
-    from libs.cli.demo.dataset import load  # pandas takes a second to load: say something first
-
+    try:
+        from libs.cli.demo.dataset import load  # pandas takes a second to load: say something first
+    except ImportError as error:
+        raise Surprise(f"the demo's data and pandas are needed ({error}): run it with `make demo`") from error
     journey = load(today)
     say(
         f"All times are moved by {journey.moved_days:,} whole days, so that the last event is yesterday, "

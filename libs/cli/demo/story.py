@@ -14,9 +14,8 @@ from libs.cli.demo.surprise import expect
 from libs.cli.importing.report import Report, show_outcome
 from libs.cli.importing.sender import Sender
 from libs.cli.output import console, count, duration, instant, pairs, plain, say
-from libs.cli.paging import joined
+from libs.cli.paging import listing
 from libs.cli.rules_words import preorder, rule_tree
-from libs.cli.run import PAGE
 from libs.cli.session import Session
 from libs.cli.syncs import run_words, wait_for
 from libs.gen.cohort.v1 import cohort_pb2, event_pb2, ingest_pb2, sync_pb2
@@ -182,8 +181,9 @@ class Story:
 
     def members(self, cohort_id: str) -> set[str]:
         """Return the ids of all members of a cohort."""
-        request = cohort_pb2.ListMembersRequest(cohort_id=cohort_id, page_size=PAGE)
-        response = joined(self.session.cohort().ListMembers, request, "members")
+        request = cohort_pb2.ListMembersRequest(cohort_id=cohort_id)
+        call = self.session.cohort().ListMembers
+        response = listing(call, request, "members", limit=0, everything=True)
         return {member.customer_id for member in response.members}
 
     def some(self, rule: Any, number: int) -> list[str]:
