@@ -7,8 +7,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from libs.cli.importing.sender import Sender
 from libs.cli.importing.table import digest_of
-from libs.errors import Unavailable
+from libs.errors import Overloaded, Unavailable
 from libs.gen.cohort.v1 import event_pb2, ingest_pb2
 from tests.contract.conftest import Cli
 from tests.fakes.services import Fakes
@@ -152,6 +153,31 @@ class TestCsv:
             f"u{n}" for n in range(95)
         )
         assert "95 events imported" in result.stdout
+
+    def test_rows_too_large_for_one_message_are_parted(
+        self, fakes: Fakes, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("libs.cli.importing.encode.LARGEST_REQUEST", 500)
+        rows = "".join(f"u{n},2026-01-01,{'x' * 100}\n" for n in range(10)) + "bad\n"
+        file = write(tmp_path, "e.csv", "user_id,time,n\n" + rows)
+        result = cli("import", file, "--event-type", "v", "--json")
+        sent = fakes.asked("SendEventColumns")
+        digest = digest_of(Path(file))
+        assert max(len(one.customer_ids) for one in sent) <= 4
+        ids = [one for request in sorted(sent, key=lambda one: one.request_id) for one in request.event_ids]
+        assert ids == [f"{digest}:{row}" for row in range(1, 11)]
+        assert json.loads(result.stdout)["rejected"] == 1
+
+    def test_no_room_on_the_server_is_waited_for_but_not_for_ever(
+        self, fakes: Fakes, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+        monkeypatch.setattr(
+            Sender.__init__, "__kwdefaults__", {**Sender.__init__.__kwdefaults__, "patience": 0}
+        )
+        fakes.answers["SendEventColumns"] = Overloaded("DISK_FULL", "the disk is full")
+        result = cli("import", write(tmp_path, "e.csv", CSV))
+        assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "error: the disk is full")
 
     def test_a_server_that_is_away_for_a_moment_is_waited_for(
         self, fakes: Fakes, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

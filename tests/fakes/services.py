@@ -6,7 +6,7 @@ raising an exception, or with a list of those, one a call, the last for good.
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,9 +71,10 @@ def _servicer(service: ServiceDescriptor, base: type, fakes: Fakes) -> Any:
 
 
 @contextmanager
-def running_fakes(api_key: str | None = None) -> Iterator[Fakes]:
-    """Serve all fakes on a free port, from a thread with a loop of its own."""
-    fakes = Fakes()
+def serving(
+    services: Iterable[tuple[ServiceDescriptor, object]], api_key: str | None = None
+) -> Iterator[str]:
+    """Serve services on a free port, from a thread with a loop of its own; yields HOST:PORT."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -81,19 +82,29 @@ def running_fakes(api_key: str | None = None) -> Iterator[Fakes]:
     def run(coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
 
-    async def start() -> Server:
+    async def start() -> tuple[Server, int]:
         server = Server("127.0.0.1:0", api_key)
-        for service, base in SERVICES:
-            server.add(service, _servicer(service, base, fakes))
-        fakes.target = f"127.0.0.1:{await server.start()}"
+        for service, servicer in services:
+            server.add(service, servicer)
+        port = await server.start()
         await server.set_serving(True)
-        return server
+        return server, port
 
-    server = run(start())
     try:
-        yield fakes
-    finally:
+        server, port = run(start())
+        yield f"127.0.0.1:{port}"
         run(server.stop())
+    finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+@contextmanager
+def running_fakes(api_key: str | None = None) -> Iterator[Fakes]:
+    """Serve all fakes on a free port."""
+    fakes = Fakes()
+    services = [(service, _servicer(service, base, fakes)) for service, base in SERVICES]
+    with serving(services, api_key) as fakes.target:
+        yield fakes

@@ -13,7 +13,7 @@ import typer
 from libs.cli.errors import Failed
 from libs.cli.importing import forms, json_file
 from libs.cli.importing.csv_file import CsvFile
-from libs.cli.importing.encode import Batch, Encoder
+from libs.cli.importing.encode import Batch, Encoder, fitting
 from libs.cli.importing.kinds import Kind
 from libs.cli.importing.mapping import CUSTOMER_ROLES, EVENT_ROLES, Columns, pairs_of, propose
 from libs.cli.importing.report import Report, exit_unless_any_kept, outcome_json, show_outcome
@@ -122,7 +122,7 @@ def import_events(
         _confirm(columns, kinds, EVENT_ROLES, yes)
         encoder = Encoder(columns, kinds, digest_of(path), zone, frozenset(number or []))
         method = session_of(context).ingest().SendEventColumns
-        total, batches = source.total, map(encoder.events, source.chunks(CHUNK_ROWS))
+        total, batches = source.total, fitting(encoder.events, source.chunks(CHUNK_ROWS))
     _send(Sender(method), path, batches, total, rejects, "event", as_json)
 
 
@@ -156,7 +156,7 @@ def import_customers(
         kinds = _kinds(source, string or [], number or [])
         _confirm(columns, kinds, CUSTOMER_ROLES, yes)
         encoder = Encoder(columns, kinds, "", zone_of(None), frozenset(number or []))
-        total, batches = source.total, map(encoder.customers, source.chunks(CUSTOMER_BATCH))
+        total, batches = source.total, fitting(encoder.customers, source.chunks(CUSTOMER_BATCH))
     # One at a time: of two rows for one customer, the later must be merged after the earlier.
     sender = Sender(session_of(context).ingest().UpsertCustomers, in_flight=1)
     _send(sender, path, batches, total, rejects, "customer", as_json)

@@ -1,7 +1,7 @@
 """How do rows become requests? Columns of events, or customers; rows that cannot be sent are told apart."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 from itertools import compress
@@ -12,7 +12,10 @@ from libs.cli.importing.mapping import Columns
 from libs.cli.importing.table import Chunk, Reject
 from libs.cli.importing.times import NoTime, to_milliseconds
 from libs.gen.cohort.v1 import event_pb2, ingest_pb2
+from libs.rpc import MAX_MESSAGE_BYTES
 
+LARGEST_REQUEST = MAX_MESSAGE_BYTES // 4
+"""Bytes of a request: a few are under way at once."""
 FILLERS: dict[str, Any] = {"strings": "", "numbers": 0.0, "bools": False}
 """What stands in a column where the row has no value."""
 
@@ -115,6 +118,16 @@ class Encoder:
             else:
                 values[attribute] = typed(cells, self.kinds.get(column))
         return values
+
+
+def fitting(make: Callable[[Chunk], Batch], chunks: Iterable[Chunk]) -> Iterator[Batch]:
+    """Yield what `make` makes of chunks, those that would be too large a message halved."""
+    for chunk in chunks:
+        batch = make(chunk)
+        if batch.request.ByteSize() > LARGEST_REQUEST and len(chunk.rows) > 1:
+            yield from fitting(make, chunk.halves())
+        else:
+            yield batch
 
 
 def typed(cells: Sequence[Any], kind: Kind | None) -> list[Any]:

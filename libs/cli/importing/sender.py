@@ -125,4 +125,8 @@ class Sender:
 
 
 def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, grpc.RpcError) and Failure.of(error).code in TRANSIENT
+    """Say whether to try again. RESOURCE_EXHAUSTED without a reason is grpc's own: a message that is too large."""
+    if not isinstance(error, grpc.RpcError):
+        return False
+    failure = Failure.of(error)
+    return failure.code in TRANSIENT and (bool(failure.reason) or is_unreachable(failure))

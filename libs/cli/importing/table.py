@@ -38,6 +38,13 @@ class Chunk:
     columns: dict[str, Sequence[Any]]
     rejects: list[Reject] = field(default_factory=list)
 
+    def halves(self) -> tuple["Chunk", "Chunk"]:
+        """Return the first and the second half of the rows."""
+        middle = len(self.rows) // 2
+        first = {name: values[:middle] for name, values in self.columns.items()}
+        second = {name: values[middle:] for name, values in self.columns.items()}
+        return Chunk(self.rows[:middle], first, self.rejects), Chunk(self.rows[middle:], second)
+
 
 class Source(Protocol):
     """A file of rows, surveyed once from end to end, and then read in chunks."""
