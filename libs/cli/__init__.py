@@ -1,0 +1,1 @@
+"""How do people use Cohort from a terminal? Commands that speak gRPC to any deployment."""

@@ -1,0 +1,42 @@
+"""Which resource does a person mean? Names and ids are both taken; a name wins over an equal id."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from libs.cli.errors import Failed
+from libs.cli.paging import joined
+from libs.cli.session import Session
+from libs.gen.cohort.v1 import cohort_pb2, sync_pb2
+
+
+def cohorts(session: Session) -> Any:
+    """Return the ListCohortsResponse of all saved cohorts."""
+    return joined(session.cohort().ListCohorts, cohort_pb2.ListCohortsRequest(), "cohorts")
+
+
+def destinations(session: Session) -> Any:
+    """Return the ListDestinationsResponse of all destinations."""
+    return joined(session.sync().ListDestinations, sync_pb2.ListDestinationsRequest(), "destinations")
+
+
+def cohort_named(session: Session, wanted: str) -> Any:
+    """Return the saved cohort of this name or id, as lists show it. Raises Failed where there is none."""
+    return _find(cohorts(session).cohorts, "cohort_id", wanted, "cohort", "cohort list")
+
+
+def destination_named(session: Session, wanted: str) -> Any:
+    """Return the destination of this name or id. Raises Failed where there is none."""
+    found = destinations(session).destinations
+    return _find(found, "destination_id", wanted, "destination", "cohort destinations list")
+
+
+def _find(resources: Iterable[Any], id_field: str, wanted: str, what: str, listing: str) -> Any:
+    by_id = None
+    for resource in resources:
+        if resource.name == wanted:
+            return resource
+        if getattr(resource, id_field) == wanted:
+            by_id = resource
+    if by_id is None:
+        raise Failed(f"no {what} has the name or id {wanted!r}: `{listing}` shows them")
+    return by_id

@@ -1,0 +1,157 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from libs.errors import Taken
+from libs.gen.cohort.v1 import cohort_pb2, sync_pb2
+from tests.contract.conftest import Cli
+from tests.fakes.services import Fakes
+
+SUCCEEDED = sync_pb2.SyncRun(
+    run_id="r-1",
+    state=sync_pb2.SyncRun.SUCCEEDED,
+    planned_adds=3,
+    delivered_adds=3,
+    planned_removes=1,
+    delivered_removes=1,
+)
+
+
+@pytest.fixture
+def named(fakes: Fakes) -> None:
+    """One cohort and one webhook, by name."""
+    cohort = cohort_pb2.Cohort(cohort_id="c-1", name="Spenders")
+    webhook = sync_pb2.WebhookDestination(url="http://crm.example")
+    destination = sync_pb2.Destination(destination_id="d-1", name="crm", webhook=webhook)
+    fakes.answers["ListCohorts"] = cohort_pb2.ListCohortsResponse(cohorts=[cohort])
+    fakes.answers["ListDestinations"] = sync_pb2.ListDestinationsResponse(destinations=[destination])
+
+
+def a_sync(**changes: object) -> sync_pb2.Sync:
+    schedule = sync_pb2.Schedule(hourly=sync_pb2.Hourly())
+    fields = {"sync_id": "s-1", "cohort_id": "c-1", "destination_id": "d-1", "schedule": schedule}
+    return sync_pb2.Sync(**{"state": sync_pb2.Sync.ACTIVE, **fields, **changes})  # type: ignore[arg-type]
+
+
+class TestDestinations:
+    def test_a_webhook_takes_its_secret_from_a_file(self, fakes: Fakes, cli: Cli, tmp_path: Path) -> None:
+        secret = tmp_path / "secret"
+        secret.write_text("whsec_abc\n")
+        made = sync_pb2.Destination(destination_id="d-1", name="crm")
+        fakes.answers["CreateDestination"] = sync_pb2.CreateDestinationResponse(destination=made)
+        result = cli(
+            "destinations", "add", "webhook", "crm", "--url", "http://x", "--secret-file", str(secret)
+        )
+        sent = fakes.last("CreateDestination").destination
+        assert (sent.webhook.url, sent.webhook.signing_secret) == ("http://x", "whsec_abc")
+        assert "whsec" not in result.stdout + result.stderr
+
+    def test_a_file_has_a_format(self, fakes: Fakes, cli: Cli) -> None:
+        fakes.answers["CreateDestination"] = sync_pb2.CreateDestinationResponse()
+        cli("destinations", "add", "file", "f", "--path", "/srv/a", "--format", "json-lines")
+        sent = fakes.last("CreateDestination").destination.file
+        assert (sent.path, sent.format) == ("/srv/a", sync_pb2.FileDestination.JSON_LINES)
+
+    def test_list_says_type_and_place(self, named: None, cli: Cli) -> None:
+        assert cli("destinations", "list").stdout.splitlines()[-1].split() == [
+            "crm", "d-1", "webhook", "http://crm.example",
+        ]  # fmt: skip
+
+    def test_a_trial_that_fails_exits_with_1(self, fakes: Fakes, named: None, cli: Cli) -> None:
+        fakes.answers["TestDestination"] = sync_pb2.TestDestinationResponse(message="nobody answers")
+        result = cli("destinations", "test", "crm")
+        assert (result.exit_code, result.stdout) == (1, "does not work: nobody answers\n")
+
+    def test_update_names_what_changes(self, fakes: Fakes, named: None, cli: Cli) -> None:
+        fakes.answers["UpdateDestination"] = sync_pb2.UpdateDestinationResponse()
+        cli("destinations", "update", "crm", "--url", "http://y", "--name", "crm2")
+        sent = fakes.last("UpdateDestination")
+        assert list(sent.update_mask.paths) == ["name", "webhook.url"]
+        assert sent.destination.destination_id == "d-1"
+
+    def test_update_refuses_two_kinds_at_once(self, named: None, cli: Cli) -> None:
+        result = cli("destinations", "update", "crm", "--url", "http://y", "--path", "/a")
+        assert result.exit_code == 1
+
+    def test_delete_takes_a_name(self, fakes: Fakes, named: None, cli: Cli) -> None:
+        fakes.answers["DeleteDestination"] = sync_pb2.DeleteDestinationResponse()
+        assert cli("destinations", "delete", "crm", "--yes").exit_code == 0
+        assert fakes.last("DeleteDestination").destination_id == "d-1"
+
+
+class TestSyncs:
+    def test_add_resolves_names_and_reads_the_schedule(self, fakes: Fakes, named: None, cli: Cli) -> None:
+        fakes.answers["CreateSync"] = sync_pb2.CreateSyncResponse(sync=a_sync())
+        arguments = ("--every", "15m", "--mode", "add-only", "--max-remove-fraction", "0.2")
+        result = cli("syncs", "add", "Spenders", "crm", *arguments)
+        sent = fakes.last("CreateSync").sync
+        assert (sent.cohort_id, sent.destination_id) == ("c-1", "d-1")
+        assert sent.schedule.every.duration.seconds == 900
+        assert (sent.mode, sent.max_remove_fraction) == (sync_pb2.Sync.ADD_ONLY, 0.2)
+        assert "s-1" in result.stdout
+
+    def test_add_without_a_guard_sends_none(self, fakes: Fakes, named: None, cli: Cli) -> None:
+        fakes.answers["CreateSync"] = sync_pb2.CreateSyncResponse(sync=a_sync())
+        cli("syncs", "add", "Spenders", "crm", "--daily", "09:00", "--time-zone", "Europe/Berlin")
+        sent = fakes.last("CreateSync").sync
+        assert not sent.HasField("max_remove_fraction")
+        assert (sent.schedule.daily.time, sent.schedule.time_zone) == ("09:00", "Europe/Berlin")
+
+    def test_a_second_sync_of_a_pair_is_one_line(self, fakes: Fakes, named: None, cli: Cli) -> None:
+        fakes.answers["CreateSync"] = Taken(
+            "SYNC_EXISTS", "sync s-1 is of this pair; change it", "sync", "s-1"
+        )
+        result = cli("syncs", "add", "Spenders", "crm", "--hourly")
+        assert result.stderr == "error: sync s-1 is of this pair; change it\n"
+
+    def test_list_shows_names_for_ids(self, fakes: Fakes, named: None, cli: Cli) -> None:
+        fakes.answers["ListSyncs"] = sync_pb2.ListSyncsResponse(syncs=[a_sync(last_run=SUCCEEDED)])
+        line = cli("syncs", "list").stdout.splitlines()[-1]
+        assert line.split()[:5] == ["s-1", "Spenders", "crm", "hourly", "active"]
+        assert "succeeded: 3 of 3 added, 1 of 1 removed" in line
+
+    def test_run_waits_for_the_end(self, fakes: Fakes, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("libs.cli.syncs.POLL_SECONDS", 0)
+        running = sync_pb2.SyncRun(run_id="r-1", state=sync_pb2.SyncRun.RUNNING)
+        fakes.answers["RunSync"] = sync_pb2.RunSyncResponse(run=running)
+        fakes.answers["GetSyncRun"] = [
+            sync_pb2.GetSyncRunResponse(run=running),
+            sync_pb2.GetSyncRunResponse(run=SUCCEEDED),
+        ]
+        result = cli("syncs", "run", "s-1", "--wait", "--json")
+        assert result.exit_code == 0
+        assert json.loads(result.stdout)["run"]["state"] == "SUCCEEDED"
+
+    def test_run_exits_with_1_when_the_run_fails(self, fakes: Fakes, cli: Cli) -> None:
+        failed = sync_pb2.SyncRun(run_id="r-1", state=sync_pb2.SyncRun.FAILED, error="HTTP 500")
+        fakes.answers["RunSync"] = sync_pb2.RunSyncResponse(run=failed)
+        fakes.answers["GetSyncRun"] = sync_pb2.GetSyncRunResponse(run=failed)
+        result = cli("syncs", "run", "s-1", "--wait")
+        assert result.exit_code == 1
+        assert "HTTP 500" in result.stdout
+
+    def test_edit_sends_only_what_changes(self, fakes: Fakes, cli: Cli) -> None:
+        fakes.answers["UpdateSync"] = sync_pb2.UpdateSyncResponse(sync=a_sync())
+        cli("syncs", "edit", "s-1", "--hourly")
+        sent = fakes.last("UpdateSync")
+        assert list(sent.update_mask.paths) == ["schedule"]
+        assert sent.sync.schedule.HasField("hourly")
+
+    @pytest.mark.parametrize(("command", "method"), [("pause", "PauseSync"), ("resume", "ResumeSync")])
+    def test_pause_and_resume(self, fakes: Fakes, cli: Cli, command: str, method: str) -> None:
+        fakes.answers["PauseSync"] = sync_pb2.PauseSyncResponse(sync=a_sync(state=sync_pb2.Sync.PAUSED))
+        fakes.answers["ResumeSync"] = sync_pb2.ResumeSyncResponse(sync=a_sync())
+        result = cli("syncs", command, "s-1")
+        assert fakes.last(method).sync_id == "s-1"
+        assert ("paused" in result.stdout) == (command == "pause")
+
+    def test_runs_are_listed(self, fakes: Fakes, cli: Cli) -> None:
+        fakes.answers["ListSyncRuns"] = sync_pb2.ListSyncRunsResponse(runs=[SUCCEEDED], next_page_token="t")
+        result = cli("syncs", "runs", "s-1", "--limit", "1")
+        assert "r-1" in result.stdout
+        assert "--all" in result.stderr
+
+    def test_delete(self, fakes: Fakes, cli: Cli) -> None:
+        fakes.answers["DeleteSync"] = sync_pb2.DeleteSyncResponse()
+        assert cli("syncs", "delete", "s-1").exit_code == 0
