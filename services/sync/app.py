@@ -20,7 +20,7 @@ UTC = ZoneInfo("UTC")
 class SyncApp:
     """The sync service. Serve `servicer`, then `start`; `stop` at the end.
 
-    Nothing runs before `start`, and the cohort service need not be there before that.
+    Nothing falls due before `start`, and the cohort service need not be there before that.
     """
 
     def __init__(self, store: Store, members: Members, runner: Runner, servicer: SyncServicer) -> None:
@@ -43,19 +43,22 @@ class SyncApp:
         """Open the service over `data_dir`/sync. Members come from the cohort service at HOST:PORT.
 
         `allow_loopback` lets webhooks be on this machine; `patience` says how long they are borne with.
-        Raises `libs.storage.environment.StorageError`.
+        Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
         """
         store = Store(data_dir)
         members = Members(cohort_target, api_key)
         registry = Registry(store)
-        lifecycle = Lifecycle(store, registry, ProjectZone(data_dir))
+        zone = ProjectZone(data_dir)
+        zone()
+        lifecycle = Lifecycle(store, registry, zone)
         opener = Opener(clock, allow_loopback, patience or Patience())
         runner = Runner(store, lifecycle, members, opener.open, clock)
+        await runner.recover()
         parts = Parts(store, registry, lifecycle, runner, members, opener, clock, data_dir)
         return cls(store, members, runner, SyncServicer(parts))
 
     async def start(self) -> None:
-        """Put things right behind the last stop, and run what falls due."""
+        """Run what is due and what falls due."""
         await self._runner.start()
 
     async def stop(self) -> None:

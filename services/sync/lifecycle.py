@@ -246,12 +246,11 @@ class Lifecycle:
             self._store.put_sync(txn, replace(sync, state=SyncState.DONE, version=sync.version + 1))
         return run
 
-    def recover(self, txn: Any, now: int) -> list[Outcome]:
+    def recover(self, txn: Any, now: int) -> None:
         """Put things right behind a stop: runs cut off have failed, and syncs say when they are due.
 
         A sync that missed a run it is to make up for is due now; one that missed an older one is not.
         """
-        outcomes = []
         for sync in [sync for _, sync in self._store.syncs(txn)]:
             cut_off = self._store.running(txn, sync)
             if cut_off is not None:
@@ -262,5 +261,3 @@ class Lifecycle:
                 make_up = is_missed(sync.schedule, sync.anchor, due, now, self._zone(sync.schedule))
                 sync = replace(sync, next_run=now) if make_up else self._rescheduled(sync, now)
                 self._store.put_sync(txn, sync)
-            outcomes.append(Outcome(sync))
-        return outcomes

@@ -51,12 +51,16 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
+    async def recover(self) -> None:
+        """Put things right behind the last stop; before a run can begin, as that would look cut off."""
+        await self._store.writing(lambda txn: self._lifecycle.recover(txn, self._clock()))
+
     async def start(self) -> None:
-        """Put things right behind the last stop, and let syncs fall due."""
-        outcomes = await self._store.writing(lambda txn: self._lifecycle.recover(txn, self._clock()))
+        """Let syncs fall due."""
         self._scheduler.start()
-        for outcome in outcomes:
-            self.follow(outcome.sync.sync_id)
+        sync_ids = await self._store.reading(lambda txn: [sync.sync_id for _, sync in self._store.syncs(txn)])
+        for sync_id in sync_ids:
+            self.follow(sync_id)
 
     def follow(self, sync_id: SyncId) -> None:
         """Set the timer of a sync as it stands now; one that is gone has none."""
@@ -67,7 +71,7 @@ class Runner:
     def act(self, outcome: Outcome) -> None:
         """Do what follows from a change that has been committed: set the timer, launch the run."""
         self.follow(outcome.sync.sync_id)
-        if outcome.run is not None:
+        if outcome.run is not None and not self._stopping:  # the next start would find it cut off
             self._spawn(self._perform(outcome.sync, outcome.run))
 
     async def stop(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -146,11 +146,10 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         """Make a sync."""
         draft = incoming.sync_draft(request.sync)
 
-        def create(txn: Any) -> tuple[sync_pb2.CreateSyncResponse, Outcome]:
-            outcome = self._lifecycle.create_sync(txn, draft, self._now())
-            return sync_pb2.CreateSyncResponse(sync=self._write(txn, outcome.sync)), outcome
+        def create(txn: Any) -> Outcome:
+            return self._lifecycle.create_sync(txn, draft, self._now())
 
-        return await self._mutate(
+        return await self._change_sync(
             request, sync_pb2.CreateSyncResponse, create, lambda: self._check_cohort(draft.cohort_id)
         )
 
@@ -185,11 +184,10 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         sync_id = incoming.required(request.sync.sync_id, "sync.syncId")
         change = incoming.sync_change(request.sync, request.update_mask.paths)
 
-        def update(txn: Any) -> tuple[sync_pb2.UpdateSyncResponse, Outcome]:
-            outcome = self._lifecycle.update_sync(txn, sync_id, request.sync.etag, change, self._now())
-            return sync_pb2.UpdateSyncResponse(sync=self._write(txn, outcome.sync)), outcome
+        def update(txn: Any) -> Outcome:
+            return self._lifecycle.update_sync(txn, sync_id, request.sync.etag, change, self._now())
 
-        return await self._mutate(request, sync_pb2.UpdateSyncResponse, update)
+        return await self._change_sync(request, sync_pb2.UpdateSyncResponse, update)
 
     async def PauseSync(
         self, request: sync_pb2.PauseSyncRequest, context: Context
@@ -197,11 +195,10 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         """Take a sync off its schedule."""
         sync_id = incoming.required(request.sync_id, "syncId")
 
-        def pause(txn: Any) -> tuple[sync_pb2.PauseSyncResponse, Outcome]:
-            outcome = self._lifecycle.pause_sync(txn, sync_id, self._now())
-            return sync_pb2.PauseSyncResponse(sync=self._write(txn, outcome.sync)), outcome
+        def pause(txn: Any) -> Outcome:
+            return self._lifecycle.pause_sync(txn, sync_id, self._now())
 
-        return await self._mutate(request, sync_pb2.PauseSyncResponse, pause)
+        return await self._change_sync(request, sync_pb2.PauseSyncResponse, pause)
 
     async def ResumeSync(
         self, request: sync_pb2.ResumeSyncRequest, context: Context
@@ -209,11 +206,10 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         """Put a sync on its schedule again."""
         sync_id = incoming.required(request.sync_id, "syncId")
 
-        def resume(txn: Any) -> tuple[sync_pb2.ResumeSyncResponse, Outcome]:
-            outcome = self._lifecycle.resume_sync(txn, sync_id, self._now())
-            return sync_pb2.ResumeSyncResponse(sync=self._write(txn, outcome.sync)), outcome
+        def resume(txn: Any) -> Outcome:
+            return self._lifecycle.resume_sync(txn, sync_id, self._now())
 
-        return await self._mutate(
+        return await self._change_sync(
             request, sync_pb2.ResumeSyncResponse, resume, lambda: self._check_resumable(sync_id)
         )
 
@@ -279,6 +275,23 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         return await self._store.reading(read)
 
     # What they share
+
+    async def _change_sync(
+        self,
+        request: Any,
+        response_type: type[M],
+        change: Callable[[Any], Outcome],
+        check: Callable[[], Awaitable[None]] | None = None,
+    ) -> M:
+        """Apply a change to a sync as `_mutate` does, and answer with the sync."""
+
+        respond = cast(Callable[..., M], response_type)
+
+        def apply(txn: Any) -> tuple[M, Outcome]:
+            outcome = change(txn)
+            return respond(sync=self._write(txn, outcome.sync)), outcome
+
+        return await self._mutate(request, response_type, apply, check)
 
     async def _mutate(
         self,

@@ -1,5 +1,6 @@
 """Does a webhook get exactly what changed, whatever happens in between?"""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,18 @@ async def test_only_one_run_at_a_time_and_it_can_be_cancelled_behind_its_batch(s
     assert counts(run) == (2500, 0, 1000, 0)
     assert (await sync.failure("CancelSyncRun", {"runId": run_id})).reason == "RUN_ENDED"
     assert counts(await sync.run(sync_id)) == (1500, 0, 1500, 0)
+
+
+async def test_of_many_that_start_a_run_at_once_one_does(sync, cohorts, receiver):
+    sync_id = (await sync.sync(cohorts.add_cohort("C", ["ann"]), await sync.webhook(receiver)))["syncId"]
+    receiver.misbehave(Answer(hang=True))
+    calls = [sync.call("RunSync", {"syncId": sync_id}) for _ in range(8)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    began = [answer for answer in answers if isinstance(answer, dict)]
+    assert len(began) == 1
+    receiver.release()
+    assert (await sync.ended(began[0]["run"]["runId"]))["state"] == "SUCCEEDED"
+    assert len(receiver.pages) == 1
 
 
 async def test_a_stop_lets_the_run_end_its_batch_and_the_next_run_sends_the_rest(sync, cohorts, receiver):
