@@ -8,6 +8,7 @@ acknowledges a page; a timeout, a broken connection, 429 and 5xx are tried again
 import asyncio
 import contextlib
 import email.utils
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -129,6 +130,9 @@ class WebhookTarget(Feed):
         except AddressRefused as error:
             raise DeliveryError(f"{host} must not be called: {error}") from None
         except httpx.HTTPError as error:
+            distrust = _distrust(error)
+            if distrust:
+                raise DeliveryError(f"the certificate of {host} is not trusted: {distrust}") from None
             raise Passing(f"the connection to {host} failed ({type(error).__name__})") from None
         if 200 <= status < 300:
             return
@@ -196,6 +200,15 @@ class WebhookTarget(Feed):
             instant = email.utils.parsedate_to_datetime(header)
             return max(0.0, instant.timestamp() - self._clock() / 1000)
         return None
+
+
+def _distrust(error: BaseException | None) -> str:
+    """Return what is wrong with the certificate where that made the connection fail, else nothing."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _phrase(status: int) -> str:

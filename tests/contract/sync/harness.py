@@ -53,12 +53,16 @@ class SyncHarness:
         self.options: Json = {"allow_loopback": True, "patience": IMPATIENT, **options}
 
     async def start(self) -> None:
+        await self.serve()
+        await self.app.start()
+
+    async def serve(self) -> None:
+        """Listen, without anything falling due yet."""
         self.app = await SyncApp.open(self.data_dir, self.cohorts.target, None, **self.options)
         self._server = Server("127.0.0.1:0")
         self._server.add(SERVICE, self.app.servicer)
         self._channel = connect_async(f"127.0.0.1:{await self._server.start()}")
         self._stub: Any = sync_pb2_grpc.SyncServiceStub(self._channel)
-        await self.app.start()
 
     async def stop(self) -> None:
         await self._channel.close()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from libs.storage.projects import ensure_default
 from tests.contract.sync.harness import StepClock, SyncHarness, until
 from tests.fakes.webhook import Answer, WebhookReceiver
 
@@ -102,6 +103,30 @@ async def test_pause_resume_and_update_of_the_schedule(sync, cohorts, receiver, 
     hourly = {"sync": {**sync_id, "schedule": {"hourly": {}}, "etag": updated["etag"]}}
     again = (await sync.call("UpdateSync", {**hourly, "updateMask": "schedule"}))["sync"]
     assert again["nextRunTime"] == "2026-01-01T15:31:00Z", "counted from the update"
+
+
+async def test_daily_without_a_zone_is_in_the_projects(sync, cohorts, receiver, clock):
+    await sync.stop()
+    ensure_default(sync.data_dir, "Asia/Kolkata", clock())
+    await sync.start()
+    schedule = {"daily": {"time": "09:00"}, "catchupWindow": "7200s"}
+    made = await sync.sync(cohorts.add_cohort("C"), await sync.webhook(receiver), schedule=schedule)
+    assert made["nextRunTime"] == "2026-01-02T03:30:00Z"
+    assert made["schedule"] == schedule
+
+
+async def test_a_run_begun_before_the_service_starts_is_not_taken_for_cut_off(tmp_path, cohorts, receiver):
+    harness = SyncHarness(tmp_path / "other", cohorts)
+    await harness.serve()
+    cohort_id, destination_id = cohorts.add_cohort("C", ["ann"]), await harness.webhook(receiver)
+    receiver.misbehave(Answer(hang=True))
+    made = await harness.sync(cohort_id, destination_id, schedule={"once": {}})
+    await until(lambda: receiver.calls)
+    await harness.app.start()
+    receiver.release()
+    run = await harness.ended(made["lastRun"]["runId"])
+    assert run["state"] == "SUCCEEDED"
+    await harness.stop()
 
 
 async def test_once_runs_at_once_and_is_done(sync, cohorts, receiver):
