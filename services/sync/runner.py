@@ -5,6 +5,7 @@ changes are reported does not matter. Neighbours: `lifecycle` (the rules), `run`
 """
 
 import asyncio
+import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
@@ -127,7 +128,11 @@ class Runner:
             error = str(failure)
         except Exception as failure:
             error = f"the run failed inside the service ({type(failure).__name__}); its log says how"
-            log.error("run failed inside", run_id=run.run_id, exc_info=failure)
+            # Where it failed only: messages and local variables could hold customers or a secret.
+            where = [
+                f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(failure.__traceback__)
+            ]
+            log.error("run failed inside", run_id=run.run_id, failure=type(failure).__name__, where=where)
         ended = await self._end(sync.sync_id, run.run_id, state, error, attempts, gone=gone)
         self.follow(sync.sync_id)
         log.info(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.sync.destinations.webhook import WebhookTarget
 from tests.contract.sync.harness import SECRET, SyncHarness, until
 from tests.fakes.cohort_service import FakeCohortService
 from tests.fakes.webhook import Answer, WebhookReceiver
@@ -290,6 +291,22 @@ async def test_secrets_are_in_no_answer_error_or_file_name(sync, cohorts, receiv
     assert canary not in said
     assert "canary-customer" not in said
     assert run["state"] == "FAILED"
+
+
+async def test_a_run_that_fails_inside_tells_where_and_shows_no_customer(
+    sync, cohorts, receiver, monkeypatch, capfd
+):
+    async def broken(self, page):
+        raise ValueError(f"cannot send {page.adds}")
+
+    monkeypatch.setattr(WebhookTarget, "send", broken)
+    cohort_id = cohorts.add_cohort("C", ["canary-customer@example.com"])
+    run = await sync.run((await sync.sync(cohort_id, await sync.webhook(receiver)))["syncId"])
+    captured = capfd.readouterr()
+    assert run["state"] == "FAILED"
+    assert "ValueError" in run["error"]
+    assert "run.py" in captured.out
+    assert "canary" not in f"{run}{captured.out}{captured.err}"
 
 
 async def test_hosts_on_this_machine_are_refused_unless_allowed(tmp_path, cohorts: FakeCohortService):
