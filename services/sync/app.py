@@ -1,0 +1,82 @@
+"""What is the sync service made of? Opens its parts and puts them together, for whoever serves it."""
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from libs.clock import Clock, system_clock
+from libs.storage.projects import Project, read_default
+from services.sync.destinations.opener import Opener
+from services.sync.destinations.webhook import Patience
+from services.sync.lifecycle import Lifecycle
+from services.sync.members import Members
+from services.sync.registry import Registry
+from services.sync.runner import Runner
+from services.sync.servicer import Parts, SyncServicer
+from services.sync.store import Store
+
+UTC = ZoneInfo("UTC")
+
+
+class SyncApp:
+    """The sync service. Serve `servicer`, then `start`; `stop` at the end.
+
+    Nothing falls due before `start`, and the cohort service need not be there before that.
+    """
+
+    def __init__(self, store: Store, members: Members, runner: Runner, servicer: SyncServicer) -> None:
+        self.servicer = servicer
+        self._store = store
+        self._members = members
+        self._runner = runner
+
+    @classmethod
+    async def open(
+        cls,
+        data_dir: Path,
+        cohort_target: str,
+        api_key: str | None,
+        *,
+        clock: Clock = system_clock,
+        allow_loopback: bool = False,
+        patience: Patience | None = None,
+    ) -> "SyncApp":
+        """Open the service over `data_dir`/sync. Members come from the cohort service at HOST:PORT.
+
+        `allow_loopback` lets webhooks be on this machine; `patience` says how long they are borne with.
+        Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
+        """
+        store = Store(data_dir)
+        members = Members(cohort_target, api_key)
+        registry = Registry(store)
+        zone = ProjectZone(data_dir)
+        zone()
+        lifecycle = Lifecycle(store, registry, zone)
+        opener = Opener(clock, allow_loopback, patience or Patience())
+        runner = Runner(store, lifecycle, members, opener.open, clock)
+        await runner.recover()
+        parts = Parts(store, registry, lifecycle, runner, members, opener, clock, data_dir)
+        return cls(store, members, runner, SyncServicer(parts))
+
+    async def start(self) -> None:
+        """Run what is due and what falls due."""
+        await self._runner.start()
+
+    async def stop(self) -> None:
+        """Begin nothing more, let runs end their batch, and close."""
+        await self._runner.stop()
+        await self._members.close()
+        await self._store.close()
+
+
+class ProjectZone:
+    """Tells the project's time zone; UTC until ingest has made the project."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._project: Project | None = None
+
+    def __call__(self) -> ZoneInfo:
+        """Return the zone."""
+        if self._project is None:
+            self._project = read_default(self._data_dir)
+        return self._project.zone if self._project else UTC

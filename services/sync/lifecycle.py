@@ -1,0 +1,263 @@
+"""What may be done with syncs and runs? The rules, each applied inside its caller's transaction.
+
+Guarantees: one sync of a (cohort, destination) pair, one run of a sync at a time.
+Nothing here waits, sends or keeps a timer: `services.sync.runner` acts on what has been committed. Instants
+are ms and are passed in; failures are `libs.errors`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
+
+from libs.errors import Conflict, Missing, Refused, Taken
+from services.sync.model import (
+    Mode,
+    Once,
+    Run,
+    RunState,
+    Schedule,
+    Sync,
+    SyncId,
+    SyncState,
+)
+from services.sync.registry import Registry
+from services.sync.schedule import is_missed, next_run
+from services.sync.store import Store
+
+PAUSED_BY_USER = "PAUSED_BY_USER"
+COHORT_DELETED = "COHORT_DELETED"
+STOPPED = "the service stopped during the run; the next run sends the rest"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncDraft:
+    """What a new sync is to be."""
+
+    cohort_id: str
+    destination_id: str
+    schedule: Schedule
+    mode: Mode
+    max_remove_fraction: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncChange:
+    """What is to change: None leaves as is; `guard` is a one-tuple, as its value may be None."""
+
+    schedule: Schedule | None = None
+    mode: Mode | None = None
+    guard: tuple[float | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a sync stands behind a change, and the run that the change began, which is to be launched."""
+
+    sync: Sync
+    run: Run | None = None
+
+
+class Lifecycle:
+    """The rules, over one store. `project_zone` returns the zone of schedules that name none."""
+
+    def __init__(self, store: Store, registry: Registry, project_zone: Callable[[], ZoneInfo]) -> None:
+        self._store = store
+        self._registry = registry
+        self._project_zone = project_zone
+
+    # Syncs
+
+    def sync(self, txn: Any, sync_id: str, field: str = "syncId") -> Sync:
+        """Return a sync. Raises `Missing`."""
+        found = self._store.sync(txn, sync_id)
+        if found is None:
+            raise Missing("SYNC_NOT_FOUND", f"there is no sync {sync_id[:64]!r}", "sync", sync_id[:64], field)
+        return found
+
+    def create_sync(self, txn: Any, draft: SyncDraft, now: int) -> Outcome:
+        """Save a new sync. Raises `Missing` for the destination, `Taken` where the pair has a sync."""
+        destination = self._registry.find(txn, draft.destination_id, "sync.destinationId")
+        holder = self._store.sync_of_pair(txn, draft.cohort_id, draft.destination_id)
+        if holder is not None:
+            raise Taken(
+                "SYNC_EXISTS",
+                f"sync {holder} keeps this cohort in step at this destination already: change its schedule "
+                f"with UpdateSync, or delete it first",
+                "sync",
+                holder,
+            )
+        sync = Sync(
+            sync_id=SyncId(self._store.new_id(txn, "syn")),
+            cohort_id=draft.cohort_id,
+            destination_id=destination.destination_id,
+            schedule=draft.schedule,
+            mode=draft.mode,
+            max_remove_fraction=draft.max_remove_fraction,
+            state=SyncState.ACTIVE,
+            state_reason="",
+            anchor=now,
+            next_run=None,
+            last_run=None,
+            create_time=now,
+            update_time=now,
+        )
+        return self._activate(txn, sync, now)
+
+    def update_sync(self, txn: Any, sync_id: str, etag: str, change: SyncChange, now: int) -> Outcome:
+        """Change a sync. Raises `Missing`, `Conflict`, and `Refused` for `once` while it is running."""
+        sync = self.sync(txn, sync_id, "sync.syncId")
+        if etag and etag != str(sync.version):
+            raise Conflict(
+                "ETAG_MISMATCH", f"sync {sync_id} was changed since it was read: read it again and retry"
+            )
+        sync = replace(sync, version=sync.version + 1, update_time=now)
+        if change.mode is not None:
+            sync = replace(sync, mode=change.mode)
+        if change.guard is not None:
+            sync = replace(sync, max_remove_fraction=change.guard[0])
+        if change.schedule is None:
+            return self._keep(txn, sync)
+        sync = replace(sync, schedule=change.schedule, anchor=now)
+        if sync.state is SyncState.PAUSED:
+            return self._keep(txn, sync)
+        return self._activate(txn, sync, now)
+
+    def pause_sync(self, txn: Any, sync_id: str, now: int, reason: str = PAUSED_BY_USER) -> Outcome:
+        """Take a sync off its schedule. One that is paused, or done, stays as it is. Raises `Missing`."""
+        sync = self.sync(txn, sync_id)
+        if sync.state is not SyncState.ACTIVE:
+            return Outcome(sync)
+        return self._keep(
+            txn,
+            replace(
+                sync,
+                state=SyncState.PAUSED,
+                state_reason=reason,
+                next_run=None,
+                version=sync.version + 1,
+                update_time=now,
+            ),
+        )
+
+    def resume_sync(self, txn: Any, sync_id: str, now: int) -> Outcome:
+        """Put a sync on its schedule again, from now. Raises `Missing`, `Refused` where it is done."""
+        sync = self.sync(txn, sync_id)
+        if sync.state is SyncState.ACTIVE:
+            return Outcome(sync)
+        if sync.state is SyncState.DONE:
+            raise Refused(
+                "SYNC_DONE",
+                f"sync {sync_id} was to run once and has: use RunSync, or give it a schedule with UpdateSync",
+            )
+        return self._activate(txn, replace(sync, version=sync.version + 1, update_time=now), now)
+
+    def delete_sync(self, txn: Any, sync_id: str) -> Sync:
+        """Delete a sync with its runs and return it. Raises `Missing`, `Refused` while it is running."""
+        sync = self.sync(txn, sync_id)
+        self._check_idle(txn, sync)
+        self._store.delete_sync(txn, sync)
+        return sync
+
+    def _activate(self, txn: Any, sync: Sync, now: int) -> Outcome:
+        sync = replace(sync, state=SyncState.ACTIVE, state_reason="")
+        if isinstance(sync.schedule.rhythm, Once):
+            return Outcome(*self._begin(txn, replace(sync, next_run=None), now))
+        return self._keep(txn, self._rescheduled(sync, now))
+
+    def _rescheduled(self, sync: Sync, now: int) -> Sync:
+        return replace(sync, next_run=next_run(sync.schedule, sync.anchor, now, self._zone(sync.schedule)))
+
+    def _zone(self, schedule: Schedule) -> ZoneInfo:
+        return ZoneInfo(schedule.time_zone) if schedule.time_zone else self._project_zone()
+
+    def _keep(self, txn: Any, sync: Sync) -> Outcome:
+        self._store.put_sync(txn, sync)
+        return Outcome(sync)
+
+    # Runs
+
+    def run(self, txn: Any, run_id: str) -> Run:
+        """Return a run. Raises `Missing`."""
+        found = self._store.run(txn, run_id)
+        if found is None:
+            raise Missing("RUN_NOT_FOUND", f"there is no run {run_id[:64]!r}", "run", run_id[:64], "runId")
+        return found
+
+    def begin_run(self, txn: Any, sync_id: str, now: int) -> tuple[Sync, Run]:
+        """Begin a run, whatever the schedule. Raises `Missing`, `Refused` where one is under way."""
+        return self._begin(txn, self.sync(txn, sync_id), now)
+
+    def _begin(self, txn: Any, sync: Sync, now: int) -> tuple[Sync, Run]:
+        self._check_idle(txn, sync)
+        run = Run(self._store.new_run_id(txn), sync.sync_id, start_time=now)
+        self._store.put_run(txn, run)
+        sync = replace(sync, last_run=run.run_id)
+        self._store.put_sync(txn, sync)
+        return sync, run
+
+    def _check_idle(self, txn: Any, sync: Sync) -> None:
+        running = self._store.running(txn, sync)
+        if running is not None:
+            raise Refused(
+                "RUN_IN_PROGRESS",
+                f"run {running.run_id} of sync {sync.sync_id} is under way: wait for its end, or cancel it",
+                {"run_id": running.run_id},
+            )
+
+    def cancel_run(self, txn: Any, run_id: str) -> Run:
+        """Ask a run to stop behind the batch it is at. Raises `Missing`, `Refused` where it has ended."""
+        run = self.run(txn, run_id)
+        if run.state is not RunState.RUNNING:
+            raise Refused("RUN_ENDED", f"run {run_id} has ended already: {run.state}")
+        run = replace(run, cancelled=True)
+        self._store.put_run(txn, run)
+        return run
+
+    def fall_due(self, txn: Any, sync_id: str, now: int) -> Outcome | None:
+        """Begin the run that is due, and say when the next one is.
+
+        None where the sync is gone or off its schedule. No run begins where none is due yet, or, as overlaps
+        are skipped, while one is under way.
+        """
+        sync = self._store.sync(txn, sync_id)
+        if sync is None or sync.state is not SyncState.ACTIVE or sync.next_run is None:
+            return None
+        if sync.next_run > now:
+            return Outcome(sync)
+        sync = self._rescheduled(sync, now)
+        if self._store.running(txn, sync) is not None:
+            return self._keep(txn, sync)
+        return Outcome(*self._begin(txn, sync, now))
+
+    def end_run(
+        self, txn: Any, run_id: str, now: int, state: RunState, error: str = "", attempts: int = 0
+    ) -> Run:
+        """End a run that is under way; `once` is done with that. A run that has ended stays as it is."""
+        run = self.run(txn, run_id)
+        if run.state is not RunState.RUNNING:
+            return run
+        run = replace(run, state=state, end_time=now, error=error, attempts=max(attempts, run.attempts))
+        self._store.put_run(txn, run)
+        sync = self.sync(txn, run.sync_id)
+        if isinstance(sync.schedule.rhythm, Once) and sync.state is SyncState.ACTIVE:
+            self._store.put_sync(txn, replace(sync, state=SyncState.DONE, version=sync.version + 1))
+        return run
+
+    def recover(self, txn: Any, now: int) -> None:
+        """Put things right behind a stop: runs cut off have failed, and syncs say when they are due.
+
+        A sync that missed a run it is to make up for is due now; one that missed an older one is not.
+        """
+        for sync in [sync for _, sync in self._store.syncs(txn)]:
+            cut_off = self._store.running(txn, sync)
+            if cut_off is not None:
+                self.end_run(txn, cut_off.run_id, now, RunState.FAILED, STOPPED)
+            sync = self.sync(txn, sync.sync_id)
+            due = sync.next_run
+            if due is not None and due <= now:
+                make_up = is_missed(sync.schedule, sync.anchor, due, now, self._zone(sync.schedule))
+                sync = replace(sync, next_run=now) if make_up else self._rescheduled(sync, now)
+                self._store.put_sync(txn, sync)

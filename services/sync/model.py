@@ -1,0 +1,157 @@
+"""What are destinations, syncs and runs? The records that are kept, free of protobuf and of storage.
+
+All are frozen msgspec Structs, encoded as MessagePack by `services.sync.store`. Instants are milliseconds
+since 1970, UTC; spans are milliseconds. A field may be added with a default; none may change its meaning.
+"""
+
+from enum import StrEnum
+from typing import NewType
+
+import msgspec
+
+DestinationId = NewType("DestinationId", str)
+SyncId = NewType("SyncId", str)
+RunId = NewType("RunId", str)
+
+HOUR_MS = 3_600_000
+
+
+class WebhookSettings(msgspec.Struct, frozen=True, tag="webhook"):
+    """An HTTP endpoint. `signing_secret` is empty where pages go unsigned; it never leaves the service."""
+
+    url: str
+    signing_secret: str = ""
+
+    def __repr__(self) -> str:
+        """Leave out the secret, and the URL, which may carry one in its query."""
+        return f"WebhookSettings(signed={bool(self.signing_secret)})"
+
+
+class FileFormat(StrEnum):
+    """How members are written to a file."""
+
+    CSV = "CSV"
+    JSON_LINES = "JSON_LINES"
+
+
+class FileSettings(msgspec.Struct, frozen=True, tag="file"):
+    """A file on the machine of the sync service; `path` is absolute."""
+
+    path: str
+    format: FileFormat
+
+
+Settings = WebhookSettings | FileSettings
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where members are sent."""
+
+    destination_id: DestinationId
+    name: str
+    settings: Settings
+    create_time: int
+    update_time: int
+
+
+class Once(msgspec.Struct, frozen=True, tag="once"):
+    """Once, at once."""
+
+
+class Every(msgspec.Struct, frozen=True, tag="every"):
+    """Again and again, `interval` ms apart."""
+
+    interval: int
+
+
+class Hourly(msgspec.Struct, frozen=True, tag="hourly"):
+    """Every hour, counted from when the schedule was set."""
+
+
+class Daily(msgspec.Struct, frozen=True, tag="daily"):
+    """Every day at a local time, HH:MM."""
+
+    time: str
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """When a sync runs.
+
+    `time_zone` is an IANA name, empty for the project's. A run missed while the service was down is made up
+    for where it is no older than `catchup_window` ms; None is the default, an hour.
+    """
+
+    rhythm: Once | Every | Hourly | Daily
+    time_zone: str = ""
+    catchup_window: int | None = None
+
+
+class Mode(StrEnum):
+    """What a run sends."""
+
+    MIRROR = "MIRROR"
+
+
+class SyncState(StrEnum):
+    """Whether a sync runs."""
+
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+    DONE = "DONE"
+
+
+class Sync(msgspec.Struct, frozen=True):
+    """A cohort kept in step at a destination.
+
+    `anchor` is the instant its intervals count from; `version` changes with every update and is its etag;
+    `next_run` is None unless it is ACTIVE and has one; `last_run` names the run under way or the last one.
+    """
+
+    sync_id: SyncId
+    cohort_id: str
+    destination_id: DestinationId
+    schedule: Schedule
+    mode: Mode
+    max_remove_fraction: float | None
+    state: SyncState
+    state_reason: str
+    anchor: int
+    next_run: int | None
+    last_run: RunId | None
+    create_time: int
+    update_time: int
+    version: int = 1
+
+
+class RunState(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    PARTIAL = "PARTIAL"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run of a sync: what was planned, and what the destination has acknowledged.
+
+    `rejected` counts customers that were not taken, by reason; `attempts` counts calls to the destination,
+    retries included; `cancelled` is set as soon as somebody asked for it.
+    """
+
+    run_id: RunId
+    sync_id: SyncId
+    start_time: int
+    end_time: int | None = None
+    state: RunState = RunState.RUNNING
+    revision: str = ""
+    planned_adds: int = 0
+    planned_removes: int = 0
+    delivered_adds: int = 0
+    delivered_removes: int = 0
+    rejected: dict[str, int] = {}
+    batches: int = 0
+    attempts: int = 0
+    error: str = ""
+    cancelled: bool = False

@@ -1,0 +1,166 @@
+"""Which runs are under way? Starts, ends and stops them, each in a task, and keeps the timers.
+
+Everything it acts on has been committed first: `follow` reads a sync as it stands now, so the order in which
+changes are reported does not matter. Neighbours: `lifecycle` (the rules), `run` (one run), `scheduler`.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
+
+from libs.clock import Clock
+from libs.errors import Fault, Overloaded
+from services.sync.destinations.base import DeliveryError, Target
+from services.sync.lifecycle import COHORT_DELETED, STOPPED, Lifecycle, Outcome
+from services.sync.members import CohortGone, Members, MembersError
+from services.sync.model import Destination, Run, RunId, RunState, Sync, SyncId
+from services.sync.run import Cancelled, Delivery, RunError, Stopped
+from services.sync.scheduler import Scheduler
+from services.sync.store import Store
+
+DRAIN_SECONDS = 10.0
+"""How long runs may take to end their batch when the service stops: half of what the server grants."""
+FULL_DISK_SECONDS = 5.0
+"""How long to wait before the end of a run is written again where there was no room."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class Runner:
+    """The runs of one store. `open_target` opens a destination."""
+
+    def __init__(
+        self,
+        store: Store,
+        lifecycle: Lifecycle,
+        members: Members,
+        open_target: Callable[[Destination], Target],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._lifecycle = lifecycle
+        self._members = members
+        self._open_target = open_target
+        self._clock = clock
+        self._scheduler = Scheduler(self._wake, clock)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def recover(self) -> None:
+        """Put things right behind the last stop; before a run can begin, as that would look cut off."""
+        await self._store.writing(lambda txn: self._lifecycle.recover(txn, self._clock()))
+
+    async def start(self) -> None:
+        """Let syncs fall due."""
+        self._scheduler.start()
+        sync_ids = await self._store.reading(lambda txn: [sync.sync_id for _, sync in self._store.syncs(txn)])
+        for sync_id in sync_ids:
+            self.follow(sync_id)
+
+    def follow(self, sync_id: SyncId) -> None:
+        """Set the timer of a sync as it stands now; one that is gone has none."""
+        with self._store.read() as txn:  # one small read: microseconds
+            sync = self._store.sync(txn, sync_id)
+        self._scheduler.set(sync_id, sync.next_run if sync else None)
+
+    def act(self, outcome: Outcome) -> None:
+        """Do what follows from a change that has been committed: set the timer, launch the run."""
+        self.follow(outcome.sync.sync_id)
+        if outcome.run is not None and not self._stopping:  # the next start would find it cut off
+            self._spawn(self._perform(outcome.sync, outcome.run))
+
+    async def stop(self) -> None:
+        """Start nothing more, and let runs end the batch they are at."""
+        self._stopping = True
+        self._scheduler.stop()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _wake(self, sync_id: SyncId) -> None:
+        if not self._stopping:
+            self._spawn(self._fall_due(sync_id))
+
+    async def _fall_due(self, sync_id: SyncId) -> None:
+        outcome = await self._write(lambda txn: self._lifecycle.fall_due(txn, sync_id, self._clock()))
+        if outcome is not None:
+            self.act(outcome)
+
+    async def _perform(self, sync: Sync, run: Run) -> None:
+        log.info("run began", sync_id=sync.sync_id, run_id=run.run_id)
+        attempts = 0
+        state, error, gone = RunState.FAILED, STOPPED, False
+        try:
+            with self._store.read() as txn:
+                destination = self._store.destination(txn, sync.destination_id)
+            assert destination is not None  # one that a sync uses cannot be deleted
+            target = self._open_target(destination)
+            try:
+                delivery = Delivery(
+                    self._store, self._members, sync, run.run_id, target, lambda: self._stopping
+                )
+                state, error = await delivery.perform(), ""
+            finally:
+                attempts = target.attempts
+                await target.close()
+        except asyncio.CancelledError:
+            pass  # the service stops and would not wait any longer: it ends as FAILED
+        except Stopped:
+            pass
+        except Cancelled:
+            state, error = RunState.CANCELLED, ""
+        except CohortGone as failure:
+            error, gone = str(failure), True
+        except (RunError, MembersError, DeliveryError, Fault) as failure:
+            error = str(failure)
+        except Exception as failure:
+            error = f"the run failed inside the service ({type(failure).__name__}); its log says how"
+            # Where it failed only: messages and local variables could hold customers or a secret.
+            where = [
+                f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(failure.__traceback__)
+            ]
+            log.error("run failed inside", run_id=run.run_id, failure=type(failure).__name__, where=where)
+        ended = await self._end(sync.sync_id, run.run_id, state, error, attempts, gone=gone)
+        self.follow(sync.sync_id)
+        log.info(
+            "run ended",
+            sync_id=sync.sync_id,
+            run_id=run.run_id,
+            state=str(ended.state),
+            adds=ended.delivered_adds,
+            removes=ended.delivered_removes,
+            error=ended.error,
+        )
+
+    async def _end(
+        self, sync_id: SyncId, run_id: RunId, state: RunState, error: str, attempts: int, *, gone: bool
+    ) -> Run:
+        def end(txn: Any) -> Run:
+            now = self._clock()
+            if gone:
+                self._lifecycle.pause_sync(txn, sync_id, now, COHORT_DELETED)
+            return self._lifecycle.end_run(txn, run_id, now, state, error, attempts)
+
+        return await self._write(end)
+
+    async def _write(self, work: Callable[[Any], T]) -> T:
+        """Write what must be written, as often as it takes until there is room on the disk."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Overloaded),
+            wait=wait_fixed(FULL_DISK_SECONDS),
+            before_sleep=lambda _: log.error("no room to write about runs", reason="STORAGE_FULL"),
+        )
+        return cast(T, await retrying(self._store.writing, work))

@@ -1,0 +1,208 @@
+"""Where do destinations, syncs and runs live? Tables of one LMDB environment, and threads to reach it from.
+
+Functions take the transaction of their caller (`services.sync.lifecycle` decides what changes together) and
+guarantee the indexes: a destination's name, a sync's (cohort, destination) pair, a sync's runs. Ids begin
+with a counter, so that their order is the order of creation, and end at random, so that an id is never given
+twice, not even by another environment. Neighbours: `services.sync.delivered`, in the same environment.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from libs.storage import requests
+from libs.storage.environment import Environment, scan
+from services.sync import delivered
+from services.sync.model import Destination, DestinationId, Run, RunId, RunState, Sync, SyncId
+
+VERSION = 1
+TABLES = (
+    "destinations",
+    "destination_names",
+    "syncs",
+    "sync_pairs",
+    "runs",
+    "sync_runs",
+    *delivered.TABLES,
+    *requests.TABLES,
+)
+COUNTER = b"ids"
+LONGEST_KEY = 511
+"""LMDB's own limit, in bytes; what is longer is in no table."""
+THREADS = 4
+"""One writes at a time; the others read. LMDB itself keeps writers apart."""
+
+T = TypeVar("T")
+
+
+class Store:
+    """The environment of the sync service."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.environment = Environment(data_dir / "sync", "syncs", VERSION, TABLES)
+        self.delivered = delivered.Delivered(self.environment)
+        self.requests = requests.RequestIds(self.environment)
+        self._threads = ThreadPoolExecutor(THREADS, "sync-store")
+
+    def read(self) -> AbstractContextManager[Any]:
+        """Begin a read transaction."""
+        return self.environment.read()
+
+    def write(self) -> AbstractContextManager[Any]:
+        """Begin the write transaction, which commits when it is left without an error."""
+        return self.environment.write()
+
+    async def reading(self, work: Callable[[Any], T]) -> T:
+        """Do `work` with a read transaction, in a thread."""
+        return await self._within(self.read, work)
+
+    async def writing(self, work: Callable[[Any], T]) -> T:
+        """Do `work` with the write transaction, in a thread. Begun is finished, even if we are cancelled."""
+        return await self._within(self.write, work)
+
+    async def _within(self, begin: Callable[[], AbstractContextManager[Any]], work: Callable[[Any], T]) -> T:
+        def run() -> T:
+            with begin() as txn:
+                return work(txn)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+
+    async def close(self) -> None:
+        """Finish the work begun, and close the environment."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self.environment.close()
+
+    def new_id(self, txn: Any, prefix: str) -> str:
+        """Make an id of a fixed length, greater than all before it of the same prefix."""
+        count = int(txn.get(COUNTER, b"0", db=self.environment.meta)) + 1
+        txn.put(COUNTER, b"%d" % count, db=self.environment.meta)
+        return f"{prefix}_{count:010x}{secrets.token_hex(6)}"
+
+    # Destinations
+
+    def destination(self, txn: Any, destination_id: str) -> Destination | None:
+        """Return a destination, or None."""
+        return self._get(txn, "destinations", destination_id, Destination)
+
+    def destination_named(self, txn: Any, name: str) -> DestinationId | None:
+        """Return which destination has this name, or None."""
+        found = txn.get(name.encode(), db=self.environment["destination_names"])
+        return DestinationId(found.decode()) if found else None
+
+    def destinations(self, txn: Any, after: bytes) -> Iterator[tuple[bytes, Destination]]:
+        """Yield (place, destination) by name, from behind a place."""
+        for name, destination_id in _behind(txn, self.environment["destination_names"], after):
+            destination = self.destination(txn, destination_id.decode())
+            assert destination is not None  # names and destinations change in the same transaction
+            yield name, destination
+
+    def put_destination(self, txn: Any, destination: Destination) -> None:
+        """Save a destination under its name, which must be free or its own."""
+        names = self.environment["destination_names"]
+        before = self.destination(txn, destination.destination_id)
+        if before is not None:
+            txn.delete(before.name.encode(), db=names)
+        txn.put(destination.name.encode(), destination.destination_id.encode(), db=names)
+        self._put(txn, "destinations", destination.destination_id, destination)
+
+    def delete_destination(self, txn: Any, destination: Destination) -> None:
+        """Delete a destination."""
+        txn.delete(destination.name.encode(), db=self.environment["destination_names"])
+        txn.delete(destination.destination_id.encode(), db=self.environment["destinations"])
+
+    # Syncs
+
+    def sync(self, txn: Any, sync_id: str) -> Sync | None:
+        """Return a sync, or None."""
+        return self._get(txn, "syncs", sync_id, Sync)
+
+    def sync_of_pair(self, txn: Any, cohort_id: str, destination_id: str) -> SyncId | None:
+        """Return which sync keeps this cohort in step at this destination, or None."""
+        found = txn.get(_pair(cohort_id, destination_id), db=self.environment["sync_pairs"])
+        return SyncId(found.decode()) if found else None
+
+    def syncs(self, txn: Any, after: bytes = b"") -> Iterator[tuple[bytes, Sync]]:
+        """Yield (place, sync), oldest first, from behind a place."""
+        for key, value in _behind(txn, self.environment["syncs"], after):
+            yield key, msgspec.msgpack.decode(value, type=Sync)
+
+    def put_sync(self, txn: Any, sync: Sync) -> None:
+        """Save a sync, under its pair as well."""
+        pair = _pair(sync.cohort_id, sync.destination_id)
+        txn.put(pair, sync.sync_id.encode(), db=self.environment["sync_pairs"])
+        self._put(txn, "syncs", sync.sync_id, sync)
+
+    def delete_sync(self, txn: Any, sync: Sync) -> None:
+        """Delete a sync with its runs and what it has delivered."""
+        runs = [key for key, _ in self._run_keys(txn, sync.sync_id)]
+        for key in runs:
+            txn.delete(key, db=self.environment["sync_runs"])
+            txn.delete(key[len(sync.sync_id) :], db=self.environment["runs"])
+        self.delivered.drop(txn, sync.sync_id)
+        txn.delete(_pair(sync.cohort_id, sync.destination_id), db=self.environment["sync_pairs"])
+        txn.delete(sync.sync_id.encode(), db=self.environment["syncs"])
+
+    # Runs
+
+    def run(self, txn: Any, run_id: str) -> Run | None:
+        """Return a run, or None."""
+        return self._get(txn, "runs", run_id, Run)
+
+    def running(self, txn: Any, sync: Sync) -> Run | None:
+        """Return the run of a sync that is under way, or None."""
+        run = self.run(txn, sync.last_run) if sync.last_run else None
+        return run if run is not None and run.state is RunState.RUNNING else None
+
+    def runs(self, txn: Any, sync_id: SyncId, before: bytes = b"") -> Iterator[tuple[bytes, Run]]:
+        """Yield (place, run), newest first, from before a place."""
+        prefix = sync_id.encode()
+        with txn.cursor(db=self.environment["sync_runs"]) as cursor:
+            found = cursor.set_range(before or prefix + b"\xff")
+            found = cursor.prev() if found else cursor.last()
+            while found and (key := cursor.key()).startswith(prefix):
+                run = self.run(txn, key[len(prefix) :].decode())
+                assert run is not None  # written in the same transaction as the key
+                yield key, run
+                found = cursor.prev()
+
+    def put_run(self, txn: Any, run: Run) -> None:
+        """Save a run, under its sync as well."""
+        txn.put(f"{run.sync_id}{run.run_id}".encode(), b"", db=self.environment["sync_runs"])
+        self._put(txn, "runs", run.run_id, run)
+
+    def new_run_id(self, txn: Any) -> RunId:
+        """Make an id for a run."""
+        return RunId(self.new_id(txn, "run"))
+
+    def _run_keys(self, txn: Any, sync_id: SyncId) -> Iterator[tuple[bytes, bytes]]:
+        prefix = sync_id.encode()
+        for key, value in scan(txn, self.environment["sync_runs"], prefix):
+            if not key.startswith(prefix):
+                return
+            yield key, value
+
+    def _get(self, txn: Any, table: str, key: str, kind: type[T]) -> T | None:
+        encoded = key.encode()
+        if not 0 < len(encoded) <= LONGEST_KEY:
+            return None
+        found = txn.get(encoded, db=self.environment[table])
+        return msgspec.msgpack.decode(found, type=kind) if found else None
+
+    def _put(self, txn: Any, table: str, key: str, record: msgspec.Struct) -> None:
+        txn.put(key.encode(), msgspec.msgpack.encode(record), db=self.environment[table])
+
+
+def _pair(cohort_id: str, destination_id: str) -> bytes:
+    """Return a key of a fixed length for a cohort and a destination."""
+    return hashlib.sha256(msgspec.msgpack.encode((cohort_id, destination_id))).digest()
+
+
+def _behind(txn: Any, table: Any, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+    return scan(txn, table, after + b"\0" if after else b"")
