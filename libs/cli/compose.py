@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from services.sync.app import SyncApp
 
 from libs.clock import Clock, system_clock
 from libs.engine import Engine
@@ -25,6 +24,7 @@ from libs.storage.projects import Project
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
 from services.ingest.servicer import IngestServicer
+from services.sync.app import SyncApp
 
 WAIT_SECONDS = 0.2
 """How often a service that reads what another writes looks whether it is there yet."""

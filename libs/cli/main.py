@@ -9,7 +9,7 @@ import grpc
 import typer
 from typer.core import TyperGroup
 
-from libs.cli import catalog, cohorts, customers, destinations, run, syncs
+from libs.cli import catalog, cohorts, customers, destinations, run, serve, syncs
 from libs.cli.errors import Failed, explain
 from libs.cli.importing import command as importing
 from libs.cli.output import console, note
@@ -79,10 +79,7 @@ def options(
     context.call_on_close(context.obj.close)
 
 
-# ---- serve: the lead registers `cohort serve` and `cohort {ingest,cohort,sync} serve` here: ----
-# from libs.cli import serve
-# serve.register(app)
-
+serve.register(app)
 importing.register(app)
 run.register(app)
 cohorts.register(app)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import structlog
 import typer
+
 from libs.cli.errors import Failed
 
 SWITCH_SECONDS = 0.0005
@@ -69,7 +70,7 @@ def serve(
     Prints `listening on HOST:PORT` when it is ready. SIGTERM or Ctrl-C lets calls under way end, then exits 0.
     The API key that clients must send is in COHORT_API_KEY.
 
-    Try: cohort serve --data-dir data --insecure
+    Example: cohort serve --data-dir data --insecure
     """
     from libs.cli import compose
 
@@ -85,7 +86,7 @@ def ingest(
 ) -> None:
     """Run the ingest service: takes events, and is the only process that writes the event log.
 
-    Try: cohort ingest serve --data-dir data --listen 127.0.0.1:50051 --insecure
+    Example: cohort ingest serve --data-dir data --listen 127.0.0.1:50051 --insecure
     """
     from libs.cli import compose
 
@@ -102,7 +103,7 @@ def cohort(
 
     Waits for the log where the ingest service has not made it yet.
 
-    Try: cohort cohort serve --data-dir data --listen 127.0.0.1:50052 --insecure
+    Example: cohort cohort serve --data-dir data --listen 127.0.0.1:50052 --insecure
     """
     from libs.cli import compose
 
@@ -118,7 +119,7 @@ def sync(
 ) -> None:
     """Run the sync service: keeps destinations in step with the cohorts of a cohort service.
 
-    Try: cohort sync serve --cohort-target 127.0.0.1:50052 --data-dir data --listen 127.0.0.1:50053 --insecure
+    Example: cohort sync serve --cohort-target 127.0.0.1:50052 --data-dir data --listen 127.0.0.1:50053 --insecure
     """
     from libs.cli import compose
 

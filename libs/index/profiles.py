@@ -73,7 +73,7 @@ class ProfileView:
                 if kind is Kind.STRING:
                     found[place][attribute] = strings[value]
                 else:
-                    found[place][attribute] = value if kind is Kind.NUMBER else value == TRUE
+                    found[place][attribute] = value if kind is Kind.NUMBER else bool(value == TRUE)
         return found
 
     def present(self, key: ColumnKey) -> NDArray[Any]:

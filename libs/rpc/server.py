@@ -192,26 +192,30 @@ class Server:
         self._registrar = Registrar(self._server, Authorizer(api_key))
         self._health = health.aio.HealthServicer()
         self._names: list[str] = []
+        self._port = 0
 
     def bind(self) -> int:
-        """Take the port, and return it. Raises OSError where the address cannot be bound."""
+        """Take the port ahead of `start`, and return it. Raises OSError where it cannot be had."""
         try:
-            return int(self._server.add_insecure_port(self._address))
+            self._port = self._server.add_insecure_port(self._address)
         except RuntimeError as error:
             raise OSError(
                 f"cannot listen on {self._address}: the port is taken, or the address is not this machine's"
             ) from error
+        return self._port
 
     def add(self, service: ServiceDescriptor, servicer: object) -> None:
         """Serve `service`. Only before `start`."""
         self._registrar.add(service, servicer)
         self._names.append(service.full_name)
 
-    async def start(self) -> None:
-        """Answer calls on the port that was bound."""
+    async def start(self) -> int:
+        """Answer calls, on the port that was bound or is bound now; return it."""
+        port = self._port or self.bind()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._add_reflection()
         await self._server.start()
+        return port
 
     async def set_serving(self, serving: bool) -> None:
         """Report every service, and the server as a whole, as SERVING or NOT_SERVING."""

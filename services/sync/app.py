@@ -18,7 +18,7 @@ UTC = ZoneInfo("UTC")
 
 
 class SyncApp:
-    """The sync service. Serve `servicer`, then `start`; `stop` at the end.
+    """The sync service. Serve `servicer`, then `start`; at the end `drain`, take the port down, `close`.
 
     Nothing falls due before `start`, and the cohort service need not be there before that.
     """
@@ -61,9 +61,12 @@ class SyncApp:
         """Run what is due and what falls due."""
         await self._runner.start()
 
-    async def stop(self) -> None:
-        """Begin nothing more, let runs end their batch, and close."""
+    async def drain(self) -> None:
+        """Begin no more runs, and let those under way end their batch."""
         await self._runner.stop()
+
+    async def close(self) -> None:
+        """Close what is open. No call may be under way."""
         await self._members.close()
         await self._store.close()
 

@@ -67,7 +67,8 @@ class SyncHarness:
     async def stop(self) -> None:
         await self._channel.close()
         await self._server.stop()
-        await self.app.stop()
+        await self.app.drain()
+        await self.app.close()
 
     async def restart(self) -> None:
         await self.stop()
