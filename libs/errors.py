@@ -15,6 +15,7 @@ Only `libs.rpc.errors` knows which gRPC status each one is. A message says what 
 do; it never holds personal data or a secret.
 """
 
+import traceback
 from dataclasses import dataclass, field
 
 
@@ -89,3 +90,11 @@ class Unavailable(Fault):
     """A part that is needed is not there. `retry_after` is in seconds."""
 
     retry_after: float = 1.0
+
+
+def frames(error: BaseException) -> list[str]:
+    """Return the files and lines an error came through, innermost last: what a log may hold of it.
+
+    Messages and local variables may not be logged: they could hold personal data or a secret.
+    """
+    return [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]

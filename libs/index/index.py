@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import numpy as np
 import structlog
 
+from libs.errors import frames
 from libs.events.block import Block
 from libs.events.dictionary import Dictionary
 from libs.events.log import Changes, Position
@@ -120,7 +121,7 @@ class Index:
         """Forget a seal that ended. One that failed leaves its tail, which goes on being scanned."""
         self._seals.discard(done)
         if not done.cancelled() and (error := done.exception()):
-            log.error("sealing failed", error=type(error).__name__, exc_info=error)
+            log.error("sealing failed", error=type(error).__name__, where=frames(error))
 
     def _seal(self, number: int) -> None:
         """Turn the oldest frozen tail of an event type into segments. Runs in the sealer's thread."""

@@ -4,6 +4,7 @@ A fault leaves as a status with `google.rpc.ErrorInfo` (domain `cohort`) and, wh
 `ResourceInfo` and `RetryInfo`; `Failure` reads them back on a client's side.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -29,6 +30,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 DOMAIN = "cohort"
 DETAILS_KEY = "grpc-status-details-bin"
+UNDERSCORE = re.compile(r"_([a-z0-9])")
 
 CODES: dict[type[Fault], grpc.StatusCode] = {
     Invalid: grpc.StatusCode.INVALID_ARGUMENT,
@@ -54,11 +56,16 @@ def code_of(fault: Fault) -> grpc.StatusCode:
     return CODES.get(type(fault), grpc.StatusCode.UNKNOWN)
 
 
+def json_path(path: str) -> str:
+    """Return a field path in the JSON names that people type: min_revision is minRevision."""
+    return UNDERSCORE.sub(lambda found: found[1].upper(), path)
+
+
 def to_status(code: grpc.StatusCode, fault: Fault) -> status_pb2.Status:
     """Write a fault as a google.rpc.Status with its details."""
     info = error_details_pb2.ErrorInfo(reason=fault.reason, domain=DOMAIN)
     details = [info]
-    field = getattr(fault, "field", "")
+    field = json_path(getattr(fault, "field", ""))
     if field:
         violation = error_details_pb2.BadRequest.FieldViolation(
             field=field, description=fault.message, reason=fault.reason

@@ -21,7 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from libs.errors import Fault, Invalid, NotBuilt
+from libs.errors import Fault, Invalid, NotBuilt, frames
 from libs.rpc import MESSAGE_OPTIONS
 from libs.rpc.errors import Context, abort
 
@@ -80,7 +80,7 @@ async def fail(context: Context, method: MethodDescriptor, error: Exception) -> 
     """End a call as its error says. An error that is no fault is ours: it is logged and answered INTERNAL."""
     if isinstance(error, Fault):
         await abort(context, error)
-    log.error("call failed", rpc=method.full_name, error=type(error).__name__, exc_info=error)
+    log.error("call failed", rpc=method.full_name, error=type(error).__name__, where=frames(error))
     fault = Fault("INTERNAL", f"{method.name} failed inside the server; its log says how")
     await abort(context, fault, grpc.StatusCode.INTERNAL)
 

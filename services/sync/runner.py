@@ -5,7 +5,6 @@ changes are reported does not matter. Neighbours: `lifecycle` (the rules), `run`
 """
 
 import asyncio
-import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
@@ -13,7 +12,7 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
 from libs.clock import Clock
-from libs.errors import Fault, Overloaded
+from libs.errors import Fault, Overloaded, frames
 from services.sync.destinations.base import DeliveryError, Target
 from services.sync.lifecycle import COHORT_DELETED, STOPPED, Lifecycle, Outcome
 from services.sync.members import CohortGone, Members, MembersError
@@ -128,11 +127,9 @@ class Runner:
             error = str(failure)
         except Exception as failure:
             error = f"the run failed inside the service ({type(failure).__name__}); its log says how"
-            # Where it failed only: messages and local variables could hold customers or a secret.
-            where = [
-                f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(failure.__traceback__)
-            ]
-            log.error("run failed inside", run_id=run.run_id, failure=type(failure).__name__, where=where)
+            log.error(
+                "run failed inside", run_id=run.run_id, failure=type(failure).__name__, where=frames(failure)
+            )
         ended = await self._end(sync.sync_id, run.run_id, state, error, attempts, gone=gone)
         self.follow(sync.sync_id)
         log.info(
