@@ -76,7 +76,10 @@ class Dictionary:
         self._saved = length
 
     def load(self, txn: Any) -> None:
-        """Read what is on disk and not in memory yet: all of it at the start, news in a reader."""
+        """Read what is on disk and not in memory yet: all of it at the start, news in a reader.
+
+        Never while another thread adds: what it has added and not saved would pass for saved.
+        """
         for _, chunk in scan(txn, self._table, len(self._strings).to_bytes(4, "big")):
             strings = _decode(chunk)
             first = len(self._strings)

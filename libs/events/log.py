@@ -73,12 +73,13 @@ class EventLog:
         self.customers = Dictionary(self.environment["customers"])
         self.names = Dictionary(self.environment["names"])
         self.values = Dictionary(self.environment["values"])
+        self._readonly = readonly
         if not readonly:
             self._identify()
         with self.environment.read() as txn:
             self.log_id = self._meta(txn, b"log_id").hex()
             self.seed = int.from_bytes(self._meta(txn, b"seed"), "big")
-            self.load_dictionaries(txn)
+            self._load_dictionaries(txn)
 
     def _identify(self) -> None:
         with self.environment.write() as txn:
@@ -89,8 +90,7 @@ class EventLog:
         value: bytes = txn.get(key, db=self.environment.meta)
         return value
 
-    def load_dictionaries(self, txn: Any) -> None:
-        """Read the dictionary entries that other processes have added."""
+    def _load_dictionaries(self, txn: Any) -> None:
         for dictionary in (self.customers, self.names, self.values):
             dictionary.load(txn)
 
@@ -120,7 +120,8 @@ class EventLog:
             with self.environment.read() as txn:
                 gulp, since, more = self._gulp(txn, since)
                 if gulp:
-                    self.load_dictionaries(txn)
+                    if self._readonly:  # in the writing process they are there before they are on disk
+                        self._load_dictionaries(txn)
                     yield Changes(since, gulp, self._profiles(txn, gulp))
 
     def _gulp(self, txn: Any, since: Position) -> tuple[list[Block], Position, bool]:
@@ -144,9 +145,9 @@ class EventLog:
         read = ((customer, profiles.read(txn, table, customer)) for customer in customers)
         return [(customer, profile) for customer, profile in read if profile is not None]
 
-    def _decode(self, key: bytes, data: bytes) -> Block:
+    def _decode(self, key: bytes, data: bytes, *, check: bool = True) -> Block:
         try:
-            return blocks.decode(data)
+            return blocks.decode(data, check=check)
         except (blocks.DamagedBlockError, blocks.NewerBlockError) as error:
             raise DamagedLogError(
                 f"{self.environment.folder}: {error} (revision {split_key(key)[1]}); restore it from a backup"
@@ -155,9 +156,13 @@ class EventLog:
     def blocks_of(
         self, rows: NDArray[np.int64], txn: Any | None = None
     ) -> Iterator[tuple[Block, NDArray[Any]]]:
-        """Yield, for ascending log rows, each block that holds some and the rows within it, (k,) int64."""
+        """Yield, for ascending log rows, each block that holds some and the rows within it, (k,) int64.
+
+        A block is a view of the map, good until the next. Its checksum was checked when the index or dedupe
+        first read it.
+        """
         if txn is None:
-            with self.environment.read() as txn:
+            with self.environment.read(buffers=True) as txn:
                 yield from self.blocks_of(rows, txn)
                 return
         start = 0
@@ -167,7 +172,7 @@ class EventLog:
                     cursor.last()
                 else:
                     cursor.prev()
-                found = self._decode(cursor.key(), cursor.value())
+                found = self._decode(cursor.key(), cursor.value(), check=False)
                 stop = int(np.searchsorted(rows, found.first_row + found.rows))
                 yield found, rows[start:stop] - found.first_row
                 start = stop
