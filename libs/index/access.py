@@ -19,11 +19,14 @@ from libs.index.condition import Bound, BoundAll, BoundAny, BoundTest, PlainColu
 from libs.index.posting import Posting, cover
 from libs.index.rows import Rows
 from libs.index.segment import Segment, SegmentColumns
+from libs.index.tally import TOP, Totals
 
 Part: TypeAlias = Segment | Rows
 Selection: TypeAlias = slice | NDArray[Any]
 GATHER_FACTOR = 8
-"""Reading one row through an index costs about as much as scanning this many (measurements: 8 to 10)."""
+"""Reading a number through a row's index costs about as much as scanning this many."""
+POSTING_FACTOR = 32
+"""The same for a string, which is scanned as a byte or two."""
 SCATTER_SHARE = 16
 """With more rows than customers / this, marking them in an array of all customers beats sorting."""
 BINCOUNT_SHARE = 8
@@ -64,7 +67,7 @@ def counted(
     """Return who, numbered below `customers`, has from `wanted[0]` ≥ 1 to `wanted[1]` events that satisfy."""
     inside = list(_within(parts, first, end))
     tallies = [part.tally for part in inside if isinstance(part, Segment) and part.tally]
-    if condition is None and tallies:
+    if condition is None and tallies and max(wanted[0] - 1, wanted[1] or 0) < TOP:
         return _by_tallies(inside, first, end, wanted, customers)
     pieces = [part.customer[select(part, condition, first, end)] for part in inside]
     owners = np.concatenate(pieces) if pieces else NO_ROWS
@@ -80,17 +83,15 @@ def counted(
 def _by_tallies(
     parts: Sequence[Part], first: int, end: int, wanted: tuple[int, int | None], customers: int
 ) -> BitMap:
-    """Count all events of parts, some of which have a tally, into an array of all customers."""
-    dense = [part for part in parts if isinstance(part, Segment) and part.tally]
-    loose = [part for part in parts if not (isinstance(part, Segment) and part.tally)]
-    rows = [part.customer[select(part, None, first, end)] for part in loose]
-    counts: NDArray[Any] = np.bincount(np.concatenate([NO_ROWS, *rows]), minlength=customers)
-    most = int(counts.max()) + sum(part.tally.most for part in dense if part.tally)
-    counts = counts.astype(np.min_scalar_type(most))
-    for part in dense:
-        assert part.tally
-        part.tally.add(counts, part.customer, part.row_at(first), part.row_at(end))
-    return roaring.from_mask(_fits(counts, wanted))
+    """Count all events of parts, some of which have a tally, up to 255 a customer, which `wanted` lies below."""
+    totals = Totals(customers)
+    for part in parts:
+        if isinstance(part, Segment) and part.tally:
+            counts = part.tally.between(part.customer, part.row_at(first), part.row_at(end))
+            totals.add(counts, part.tally.most)
+        else:
+            totals.add_rows(part.customer[select(part, None, first, end)])
+    return roaring.from_mask(_fits(totals.counts, wanted))
 
 
 def _fits(counts: NDArray[Any], wanted: tuple[int, int | None]) -> NDArray[np.bool_]:
@@ -128,9 +129,28 @@ def _select_segment(segment: Segment, condition: Bound | None, first: int, end: 
         rows = _between(rows, first, end)
         if isinstance(condition, BoundTest):
             return rows
-        if len(rows) * GATHER_FACTOR < end - first:
+        if len(rows) * POSTING_FACTOR < end - first:
             return rows[mask(condition, SegmentColumns(segment, rows, len(rows)))]
-    return np.flatnonzero(mask(condition, SegmentColumns(segment, span, end - first))) + first
+    tests = condition.conditions if isinstance(condition, BoundAll) else (condition,)
+    return _narrow(segment, sorted(tests, key=_cost), first, end)
+
+
+def _narrow(segment: Segment, tests: Sequence[Bound], first: int, end: int) -> NDArray[Any]:
+    """Return the rows first … end − 1 that pass every test; once few are left, only those are tested further."""
+    passing = np.ones(end - first, np.bool_)
+    for place, test in enumerate(tests):
+        passing &= mask(test, SegmentColumns(segment, slice(first, end), end - first))
+        if np.count_nonzero(passing) * GATHER_FACTOR < end - first:
+            rows = np.flatnonzero(passing) + first
+            for later in tests[place + 1 :]:
+                rows = rows[mask(later, SegmentColumns(segment, rows, len(rows)))]
+            return rows
+    return np.flatnonzero(passing) + first
+
+
+def _cost(condition: Bound) -> int:
+    """Return how much of a row a condition reads: strings stand in one or two bytes, numbers in eight."""
+    return 1 if isinstance(condition, BoundTest) and condition.only_codes else 8
 
 
 def _candidates(segment: Segment, condition: Bound) -> NDArray[np.uint32] | None:

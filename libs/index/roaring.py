@@ -56,7 +56,9 @@ def from_mask(mask: NDArray[np.bool_], first: int = 0) -> BitMap:
         padded = np.zeros(-(-len(mask) // CONTAINER) * CONTAINER, np.bool_)
         padded[: len(mask)] = mask
     by_container = padded.reshape(-1, CONTAINER)
-    counts = np.count_nonzero(by_container, axis=1)
+    counts = np.array(
+        [np.count_nonzero(container) for container in by_container]
+    )  # axis=1 is 20 times slower
     filled = np.flatnonzero(counts)
     containers = [
         np.packbits(by_container[i], bitorder="little")

@@ -2,8 +2,11 @@
 
 A checkpoint holds, for every customer, how many events lie before a day: the difference of two is the count of
 any stretch of whole checkpoints, and the few days between a checkpoint and the end of a window are counted by
-their rows. So a count over any window costs a pass over two arrays, however many events are in it. Only where
-a segment is dense: an event for every few customers.
+their rows. So a count over any window costs a pass over two arrays of bytes, however many events are in it.
+Only where a segment is dense: an event for every few customers.
+
+Counts are bytes that wrap at 256; the few customers with more events than that in a segment are counted apart.
+What comes out stops at 255: enough for any test of a number below that.
 """
 
 from dataclasses import dataclass
@@ -16,45 +19,43 @@ CHECKPOINT_DAYS = 4
 """Closer ones cost memory (a byte a customer each), wider ones time (half as many days counted by rows)."""
 CUSTOMERS_A_ROW = 4
 """A segment with fewer rows than customers / this has no tally: counting its rows is cheaper."""
+TOP = 255
+"""Where counts stop: the largest byte."""
+HEAVY = 255
+"""A customer with more events than this in a segment is counted apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Running counts: `before[i]`, (customers,), are the events before day 4 × i; `most` bounds all counts.
+    """Running counts of one segment.
 
-    They are in the smallest unsigned dtype that holds `most`. Sums in a dtype that holds the final counts may
-    wrap on the way and are right at the end.
+    `before[i]`, (customers,) uint8, are the events before day 4 × i, modulo 256, and `rows[i]`, int64, the first
+    row behind it. `heavy`, (h,) uint32, are the customers with many events, ascending, with their exact running
+    counts `heavy_before[i]`, (h,) int64, and `is_heavy`, (customers,) bool. `most` bounds all counts, up to 255.
     """
 
-    before: NDArray[Any]
+    before: NDArray[np.uint8]
     rows: NDArray[np.int64]
-    """The first row behind each checkpoint, (checkpoints,) int64."""
+    heavy: NDArray[np.uint32]
+    heavy_before: NDArray[np.int64]
+    is_heavy: NDArray[np.bool_]
     most: int
 
-    def add(
-        self,
-        counts: NDArray[Any],
-        customer: NDArray[np.uint32],
-        first: int,
-        end: int,
-    ) -> None:
-        """Add to `counts`, (customers ≥ those here,), the events in the rows first … end − 1."""
-        low = int(np.abs(self.rows - first).argmin())
-        high = int(np.abs(self.rows - end).argmin())
-        mine = counts[: self.before.shape[1]]
-        if high != low:
-            np.add(mine, self.before[high], out=mine, casting="unsafe")
-            np.subtract(mine, self.before[low], out=mine, casting="unsafe")
-        self._shift(counts, customer, int(self.rows[high]), end)
-        self._shift(counts, customer, first, int(self.rows[low]))
-
-    @staticmethod
-    def _shift(counts: NDArray[Any], customer: NDArray[np.uint32], start: int, stop: int) -> None:
-        """Count the rows from a start to a stop; backwards where the stop lies before."""
-        if stop > start:
-            np.add.at(counts, customer[start:stop], counts.dtype.type(1))
-        elif stop < start:
-            np.subtract.at(counts, customer[stop:start], counts.dtype.type(1))
+    def between(self, customer: NDArray[np.uint32], first: int, end: int) -> NDArray[np.uint8]:
+        """Count the events in the rows first … end − 1, given the rows' customers: (customers,), up to 255."""
+        low, high = (int(np.abs(self.rows - row).argmin()) for row in (first, end))
+        counts: NDArray[np.uint8] = self.before[high] - self.before[low]
+        heavy: NDArray[np.int64] = self.heavy_before[high] - self.heavy_before[low]
+        for start, stop in ((int(self.rows[high]), end), (first, int(self.rows[low]))):
+            if start == stop:
+                continue
+            add: Any = np.add if start < stop else np.subtract
+            owners = customer[min(start, stop) : max(start, stop)]
+            add.at(counts, owners, np.uint8(1))
+            if len(self.heavy):
+                add.at(heavy, np.searchsorted(self.heavy, owners[self.is_heavy[owners]]), 1)
+        counts[self.heavy] = np.minimum(heavy, TOP)
+        return counts
 
 
 def make_tally(customer: NDArray[np.uint32], day_rows: NDArray[np.int64]) -> Tally | None:
@@ -63,10 +64,44 @@ def make_tally(customer: NDArray[np.uint32], day_rows: NDArray[np.int64]) -> Tal
     if len(customer) * CUSTOMERS_A_ROW < customers:
         return None
     total = np.bincount(customer, minlength=customers)
-    most = int(total.max())
+    heavy = np.flatnonzero(total > HEAVY)
     rows = day_rows[::CHECKPOINT_DAYS]
-    before = np.zeros((len(rows), customers), np.min_scalar_type(most))
+    before = np.zeros((len(rows), customers), np.uint8)
+    heavy_before = np.zeros((len(rows), len(heavy)), np.int64)
     for place in range(1, len(rows)):
         between = np.bincount(customer[rows[place - 1] : rows[place]], minlength=customers)
-        before[place] = before[place - 1] + between.astype(before.dtype)
-    return Tally(before, rows, most)
+        before[place] = before[place - 1] + between.astype(np.uint8)
+        heavy_before[place] = heavy_before[place - 1] + between[heavy]
+    is_heavy = total > HEAVY if len(heavy) else np.empty(0, np.bool_)
+    return Tally(before, rows, heavy.astype(np.uint32), heavy_before, is_heavy, min(int(total.max()), TOP))
+
+
+class Totals:
+    """Adds up the events of customers, numbered below `customers`, over parts, up to 255 each.
+
+    `counts` is (customers,) uint8.
+    """
+
+    def __init__(self, customers: int) -> None:
+        self.counts = np.zeros(customers, np.uint8)
+        self._most = 0
+
+    def add(self, counts: NDArray[np.uint8], most: int) -> None:
+        """Add counts, (at most `customers`,), none of which is above `most`."""
+        mine = self.counts[: len(counts)]
+        mine += counts
+        self._most += most
+        if self._most > TOP:
+            wrapped = (mine < counts).view(np.uint8)
+            mine |= np.negative(wrapped, out=wrapped)  # 0 or 255
+
+    def add_rows(self, customer: NDArray[np.uint32]) -> None:
+        """Add events given by their customers, in any order, (n,)."""
+        if not len(customer):
+            return
+        ordered = np.sort(customer)
+        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+        owners = ordered[starts]
+        sums = np.minimum(np.diff(starts, append=len(ordered)) + self.counts[owners], TOP)
+        self._most = max(self._most, int(sums.max()))
+        self.counts[owners] = sums

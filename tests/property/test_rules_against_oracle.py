@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from libs.index import access, posting, segment
+from libs.index import access, posting, segment, tally
 from tests import oracle, strategies
 from tests.oracle import World
 from tests.strategies import Scene
@@ -24,6 +24,7 @@ def _bitmaps_on_small_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give keys of few rows their bitmaps, so that few events reach every access path."""
     monkeypatch.setattr(posting, "NODE_ROWS", 2)
     monkeypatch.setattr(segment, "NODE_ROWS", 2)
+    monkeypatch.setattr(tally, "HEAVY", 2)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -40,6 +41,8 @@ def test_every_access_path_gives_what_the_oracle_gives(
     monkeypatch: pytest.MonkeyPatch, gather_factor: int, bincount_share: int
 ) -> None:
     monkeypatch.setattr(access, "GATHER_FACTOR", gather_factor)
+    monkeypatch.setattr(access, "POSTING_FACTOR", gather_factor)
+    monkeypatch.setattr(access, "SCATTER_SHARE", bincount_share)
     monkeypatch.setattr(access, "BINCOUNT_SHARE", bincount_share)
 
     @settings(max_examples=60, deadline=None)
