@@ -43,10 +43,10 @@ def json_lines(batch: Batch) -> bytes:
     lines = [
         json.dumps(
             {
-                "customer_id": customer,
-                "event_type": event_type,
-                "event_time": datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds"),
-                "event_id": event_id,
+                "customerId": customer,
+                "eventType": event_type,
+                "eventTime": datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds"),
+                "eventId": event_id,
                 "data": data,
             }
         )
