@@ -3,6 +3,7 @@
 `python -m tests.bench.feed TARGET RATE SECONDS` prints "ready", then at the end what it sent, as JSON.
 """
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from libs.gen.cohort.v1 import ingest_pb2
 from libs.rpc.client import connect
 from tests.bench import requests
-from tests.bench.world import batches, make_world
+from tests.bench.world import AS_OF, DAYS, batches, make_world
 
 REQUESTS_PER_SECOND = 10
 SEED = 5
@@ -23,12 +24,13 @@ SEED = 5
 
 def feed(target: str, rate: int, seconds: int) -> dict[str, float]:
     """Send `rate` events a second, from a line on stdin until it closes or the events run out."""
-    world = make_world(rate * seconds, SEED)
+    year = make_world(rate * seconds, SEED)
+    world = dataclasses.replace(year, time=AS_OF - (AS_OF - year.time) // DAYS)  # all on the last day
     payloads = [requests.columns(each) for each in batches(world, rate // REQUESTS_PER_SECOND)]
     print("ready", flush=True)
     sys.stdin.readline()
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    threading.Thread(target=_wait_for_end, args=(over,), daemon=True).start()
     sent, slowest = 0, 0.0
     with connect(target) as channel:
         send = requests.sender(channel, "SendEventColumns", ingest_pb2.SendEventColumnsResponse)
@@ -43,6 +45,11 @@ def feed(target: str, rate: int, seconds: int) -> dict[str, float]:
             sent += answer.accepted + answer.duplicates
         elapsed = time.perf_counter() - started
     return {"sent": sent, "seconds": elapsed, "per_second": sent / elapsed, "slowest_ms": slowest * 1e3}
+
+
+def _wait_for_end(over: threading.Event) -> None:
+    sys.stdin.read()
+    over.set()
 
 
 @contextmanager

@@ -107,9 +107,7 @@ def ingest_table(rates: list[Rate]) -> Table:
 def wire_table(wire: Wire) -> Table:
     """Show calls over gRPC."""
     rate = wire.feed.get("per_second", 0.0)
-    table = Table(
-        title=f"Over gRPC, ms: alone, and fed {rate:,.0f} events/s; ready in {wire.ready_seconds:.1f} s"
-    )
+    table = Table(title=f"Over gRPC, ms: alone, and fed {rate:,.0f} events/s")
     table.add_column("call")
     for column in ("p50", "p99", "elapsed p50", "fed p50", "fed p99", "fed elapsed p50", "fed elapsed p99"):
         table.add_column(column, justify="right")
@@ -125,7 +123,10 @@ def wire_table(wire: Wire) -> Table:
             *pair(call.feeding),
             *pair(call.feeding_elapsed),
         )
-    table.caption = f"{wire.pairs_per_second:,.0f} pairs/s by BatchCheckMembership"
+    table.caption = (
+        f"{wire.pairs_per_second:,.0f} pairs/s by BatchCheckMembership; "
+        f"the server was ready in {wire.ready_seconds:.1f} s, all sealed in {wire.sealed_seconds:.1f} s"
+    )
     return table
 
 

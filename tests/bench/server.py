@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STOP_SECONDS = 60
+IDLE_STEP, IDLE_SHARE, IDLE_SECONDS = 0.5, 0.1, 60
+"""A server is idle when it used less than a tenth of a core for half a second; waited for a minute at most."""
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,23 @@ class Served:
 
     target: str
     ready_seconds: float
+    process_id: int
+
+    def wait_until_idle(self) -> float:
+        """Return when it has stopped working (it seals what it has replayed), and the seconds until then."""
+        started = time.perf_counter()
+        before = self._cpu_ticks()
+        while time.perf_counter() - started < IDLE_SECONDS:
+            time.sleep(IDLE_STEP)
+            now = self._cpu_ticks()
+            if now - before <= IDLE_SHARE * IDLE_STEP * TICKS_PER_SECOND:
+                break
+            before = now
+        return time.perf_counter() - started
+
+    def _cpu_ticks(self) -> int:
+        fields = Path(f"/proc/{self.process_id}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
 
 
 @contextmanager
@@ -37,7 +57,8 @@ def serving(data_dir: Path) -> Iterator[Served]:
     try:
         for line in process.stdout:
             if line.startswith("listening on "):
-                yield Served(line.removeprefix("listening on ").strip(), time.perf_counter() - started)
+                ready = time.perf_counter() - started
+                yield Served(line.removeprefix("listening on ").strip(), ready, process.pid)
                 break
         else:
             raise RuntimeError(f"the server ended with {process.wait()} before it listened")

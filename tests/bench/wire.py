@@ -41,9 +41,13 @@ class Call:
 
 @dataclass(frozen=True)
 class Wire:
-    """All calls of one server; `feed` is what arrived meanwhile, `ready_seconds` the server's start."""
+    """All calls of one server; `feed` is what arrived meanwhile.
+
+    Its start took `ready_seconds` until it listened and `sealed_seconds` until it rested.
+    """
 
     ready_seconds: float
+    sealed_seconds: float
     calls: list[Call] = field(default_factory=list)
     feed: dict[str, float] = field(default_factory=dict)
 
@@ -61,13 +65,14 @@ Timed = Callable[[int], float | None]
 def measure_wire(world: World, data_dir: Path, seconds: float, rate: int = FEED_RATE) -> Wire:
     """Start a server on loaded data and time each call for some seconds, then the same while it is fed."""
     with serving(data_dir) as served, connect(served.target) as channel:
+        sealed = served.ready_seconds + served.wait_until_idle()
         calls = _calls(world, channel)
         each = seconds / len(calls)
         idle = {name: _times(call, each) for name, call in calls.items()}
         with feeding(served.target, rate, int(2 * seconds) + 2) as feed:
             busy = {name: _times(call, each, spaced=True) for name, call in calls.items()}
         timed = [Call(name, *idle[name], *busy[name]) for name in calls]
-        return Wire(served.ready_seconds, timed, feed)
+        return Wire(served.ready_seconds, sealed, timed, feed)
 
 
 def _times(call: Timed, seconds: float, spaced: bool = False) -> tuple[Times, Times | None]:
