@@ -82,6 +82,14 @@ class Block:
         start = int(self.id_ends[row - 1]) if row else 0
         return self.event_ids[start : int(self.id_ends[row])].decode()
 
+    def all_event_ids(self) -> list[str]:
+        """Return the event ids of all rows, "" for none; an empty list where no row has one."""
+        text = self.event_ids.decode()
+        if len(text) < len(self.event_ids):  # places in bytes are none in a text that is not ASCII
+            return [self.event_id(row) for row in range(len(self.id_ends))]
+        ends = self.id_ends.tolist()
+        return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
 
 class _Header(msgspec.Struct, array_like=True):
     revision: int

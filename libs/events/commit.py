@@ -211,7 +211,7 @@ class Committer:
     def _remember(self, since: int) -> None:
         """Fill dedupe from the blocks that arrived after `since`, ms."""
         for found in self._recent_blocks(since):
-            ids = [found.event_id(row) for row in range(found.rows)] if len(found.id_ends) else []
+            ids = found.all_event_ids()
             places = np.flatnonzero(np.fromiter(map(bool, ids), np.bool_, len(ids)))
             given = [ids[i] for i in places.tolist()]
             hashes = self._dedupe.hashes(found.customers[places], given)

@@ -41,9 +41,12 @@ def build_nodes(customers: NDArray[np.uint32], day_ends: NDArray[np.int64]) -> d
     counts = day_ends - starts
     for day in np.flatnonzero(counts >= NODE_ROWS).tolist():
         nodes[1, day] = roaring.from_values(customers[starts[day] : day_ends[day]])
+    days, ends = len(counts), np.concatenate(([0], day_ends)).tolist()
     for below, level in ((1, 4), (4, 16), (16, 32)):
         for first in range(0, len(day_ends), level):
-            filled = [day for day in range(first, first + level, below) if counts[day : day + below].any()]
+            filled = [
+                day for day in range(first, first + level, below) if ends[min(day + below, days)] > ends[day]
+            ]
             if filled and all((below, day) in nodes for day in filled):
                 nodes[level, first] = roaring.union([nodes[below, day] for day in filled])
     return nodes
