@@ -72,6 +72,8 @@ def collect_lines(json_lines: bytes, arrival: int) -> RowCollector:
             time = None if event.event_time is None else _instant(event.event_time)
         except msgspec.DecodeError as error:
             collector.refused.append(Refusal(index, _field(error), "INVALID_JSON", _reason(error)))
+        except RecursionError:
+            collector.refused.append(Refusal(index, "", "INVALID_JSON", "the line is nested too deep"))
         except UnicodeDecodeError:
             collector.refused.append(Refusal(index, "", "INVALID_JSON", "the line is not UTF-8"))
         except Refused as refused:
