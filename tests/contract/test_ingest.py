@@ -46,7 +46,10 @@ def wire(**fields: Any) -> event_pb2.Event:
 
 BAD: list[tuple[Json, str, str]] = [
     ({"customerId": ""}, "customer_id", "MISSING_CUSTOMER_ID"),
-    *(({"customerId": name}, "customer_id", "PLACEHOLDER_CUSTOMER_ID") for name in ("None", "null", "undefined", "NaN")),
+    *(
+        ({"customerId": name}, "customer_id", "PLACEHOLDER_CUSTOMER_ID")
+        for name in ("None", "null", "undefined", "NaN")
+    ),
     ({"customerId": LONG}, "customer_id", "TOO_LONG"),
     ({"customerId": "é" * 129}, "customer_id", "TOO_LONG"),
     ({"eventType": ""}, "event_type", "MISSING_EVENT_TYPE"),
@@ -58,7 +61,7 @@ BAD: list[tuple[Json, str, str]] = [
     ({"data": {"o": {}}}, "data.o", "NESTED_VALUE"),
     ({"data": {"": 1}}, "data", "MISSING_ATTRIBUTE_NAME"),
     ({"data": {LONG: 1}}, "data", "TOO_LONG"),
-]  # fmt: skip
+]
 GOOD: list[Json] = [
     {},
     {"customerId": "x" * 256, "eventType": "y" * 256, "eventId": "z" * 256},
@@ -150,11 +153,14 @@ def test_timestamps_out_of_range_reject_the_event(api: Client, seconds: int, nan
         (b'{"customerId": "a", "eventType": "view", "data": {"x": NaN}}', ""),
         (b'{"customerId": "a", "eventType": "view", "data": {"x": 1e400}}', None),
         (b'{"customerId": "a", "eventType": "view", "extra": 1}', None),
-        (b'{"customerId": "a", "eventType": "view", "data": {"x": ' + b"[" * 5000 + b"]" * 5000 + b"}}", None),
+        (
+            b'{"customerId": "a", "eventType": "view", "data": {"x": ' + b"[" * 5000 + b"]" * 5000 + b"}}",
+            None,
+        ),
         (b"[" * 100_000, None),
     ],
     ids=lambda value: value[:45].decode("latin-1") if isinstance(value, bytes) else "",
-)  # fmt: skip
+)
 def test_a_malformed_line_is_refused_alone(api: Client, line: bytes, field: str | None) -> None:
     answer = api.call("SendEventsJson", lines(event("x"), line, event("y")))
     [(index, at, reason)] = refusals(answer)
@@ -234,12 +240,20 @@ def test_a_row_with_an_attribute_twice_is_refused(api: Client) -> None:
         ({"eventIds": ["1"]}, "COLUMN_LENGTH", "eventIds"),
         ({"columns": [{"attribute": "x", "strings": ["s"]}]}, "COLUMN_LENGTH", "columns[0]"),
         ({"columns": [{"attribute": "x"}]}, "COLUMN_LENGTH", "columns[0]"),
-        ({"columns": [{"attribute": "x", "strings": ["a", "b"], "bools": [True, True]}]}, "COLUMN_LENGTH", "columns[0]"),
-        ({"columns": [{"attribute": "x", "strings": ["a", "b"], "present": [True]}]}, "COLUMN_LENGTH", "columns[0].present"),
+        (
+            {"columns": [{"attribute": "x", "strings": ["a", "b"], "bools": [True, True]}]},
+            "COLUMN_LENGTH",
+            "columns[0]",
+        ),
+        (
+            {"columns": [{"attribute": "x", "strings": ["a", "b"], "present": [True]}]},
+            "COLUMN_LENGTH",
+            "columns[0].present",
+        ),
         ({"columns": [{"strings": ["a", "b"]}]}, "MISSING_ATTRIBUTE_NAME", "columns[0].attribute"),
         ({"columns": [{"attribute": "x", "numbers": [1, 2]}] * 2}, "REPEATED_COLUMN", "columns"),
     ],
-)  # fmt: skip
+)
 def test_columns_that_do_not_fit_fail_the_whole_request(
     api: Client, fields: Json, reason: str, field: str
 ) -> None:
@@ -293,9 +307,12 @@ def test_of_two_copies_of_an_event_the_first_is_kept(serving: tuple[Client, Step
 MUTATIONS = {
     "SendEvents": ({"events": [event()]}, {"events": [event("b")]}),
     "SendEventsJson": (lines(event()), lines(event("b"))),
-    "SendEventColumns": ({"customerIds": ["a"], "eventTypes": ["view"]}, {"customerIds": ["b"], "eventTypes": ["view"]}),
+    "SendEventColumns": (
+        {"customerIds": ["a"], "eventTypes": ["view"]},
+        {"customerIds": ["b"], "eventTypes": ["view"]},
+    ),
     "UpsertCustomers": ({"customers": [{"customerId": "a"}]}, {"customers": [{"customerId": "b"}]}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("method", MUTATIONS)
@@ -431,7 +448,17 @@ def test_the_catalog_lists_what_everybody_knows_before_any_data(api: Client) -> 
         "purchase",
     ]
     assert all(each["predefined"] and "events" not in each for each in catalog["eventTypes"])
-    common = ["price", "brand", "productId", "category", "subCategory1", "subCategory2", "subCategory3", "deviceId", "sessionId"]  # fmt: skip
+    common = [
+        "price",
+        "brand",
+        "productId",
+        "category",
+        "subCategory1",
+        "subCategory2",
+        "subCategory3",
+        "deviceId",
+        "sessionId",
+    ]
     for each in catalog["eventTypes"]:
         assert [(one["attribute"], one["predefined"]) for one in each["attributes"]] == [
             (name, True) for name in common
@@ -480,7 +507,10 @@ def test_the_catalog_tells_kinds_ranges_and_frequent_values(api: Client) -> None
     assert kinds["new"] == [
         {"kind": "BOOL", "count": "1", "distinct": "1", "topValues": [{"value": True, "count": "1"}]}
     ]
-    assert catalog["profileAttributes"][-1] == {"attribute": "tier", "kinds": [{"kind": "NUMBER", "count": "1", "minimum": 2.0, "maximum": 2.0}]}  # fmt: skip
+    assert catalog["profileAttributes"][-1] == {
+        "attribute": "tier",
+        "kinds": [{"kind": "NUMBER", "count": "1", "minimum": 2.0, "maximum": 2.0}],
+    }
 
 
 def test_a_customer_is_shown_with_first_and_last_event(api: Client) -> None:
@@ -555,4 +585,6 @@ def test_an_event_without_a_time_has_that_of_its_arrival(serving: tuple[Client, 
     clock.now = NOW + 1234
     api.send(event("a"))
     api.call("SendEventsJson", lines(event("a", eventTime=None)))
-    assert {each["eventTime"] for each in api.call("ListCustomerEvents", {"customerId": "a"})["events"]} == {"2026-01-01T00:00:01.234Z"}  # fmt: skip
+    assert {each["eventTime"] for each in api.call("ListCustomerEvents", {"customerId": "a"})["events"]} == {
+        "2026-01-01T00:00:01.234Z"
+    }
