@@ -1,40 +1,41 @@
 """How are the events of one type reached? The access paths of parts, each giving the same customers.
 
     exists     who has an event: unions of day bitmaps where a key has them, else customers of rows
-    counts     how many each customer has: customers of rows, counted
+    counted    who has so many: differences of running counts where a segment has them, else rows counted
 
 Rows come from a posting where the condition has a selective one, else from scanning the columns. Two tests
 are an AND on rows, never on customers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from libs.events.batch import Kind
 from libs.index import roaring
-from libs.index.condition import Bound, BoundAll, BoundAny, BoundTest, mask
+from libs.index.condition import Bound, BoundAll, BoundAny, BoundTest, PlainColumns, mask
 from libs.index.posting import Posting, cover
 from libs.index.rows import Rows
-from libs.index.segment import Segment
+from libs.index.segment import Segment, SegmentColumns
 
 Part: TypeAlias = Segment | Rows
 Selection: TypeAlias = slice | NDArray[Any]
 GATHER_FACTOR = 8
 """Reading one row through an index costs about as much as scanning this many (measurements: 8 to 10)."""
+SCATTER_SHARE = 16
+"""With more rows than customers / this, marking them in an array of all customers beats sorting."""
 BINCOUNT_SHARE = 8
 """With more rows than customers / this, counting into an array of all customers beats sorting."""
 NO_ROWS = np.empty(0, np.uint32)
 
 
-def exists(parts: Sequence[Part], condition: Bound | None, first: int, end: int) -> BitMap:
-    """Return the customers with an event, first ≤ time < end, that satisfies a condition."""
+def exists(parts: Sequence[Part], condition: Bound | None, first: int, end: int, customers: int) -> BitMap:
+    """Return the customers, numbered below `customers`, with an event, first ≤ time < end, that satisfies."""
     bitmaps: list[BitMap] = []
     pieces: list[NDArray[np.uint32]] = []
-    for part in parts:
+    for part in _within(parts, first, end):
         posting = _single_posting(part, condition) if isinstance(part, Segment) else None
         if isinstance(part, Segment) and posting is not None:
             _cover_posting(part, posting, first, end, bitmaps, pieces)
@@ -42,28 +43,69 @@ def exists(parts: Sequence[Part], condition: Bound | None, first: int, end: int)
             pieces.append(part.customer[select(part, condition, first, end)])
     found = [piece for piece in pieces if len(piece)]
     if found:
-        bitmaps.append(roaring.from_values(np.concatenate(found)))
+        owners = np.concatenate(found)
+        if len(owners) * SCATTER_SHARE > customers:
+            hit = np.zeros(customers, np.bool_)
+            hit[owners] = True
+            bitmaps.append(roaring.from_mask(hit))
+        else:
+            bitmaps.append(roaring.from_values(owners))
     return roaring.union(bitmaps)
 
 
-def counts(
-    parts: Sequence[Part], condition: Bound | None, first: int, end: int, customers: int
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return who has events, first ≤ time < end, that satisfy a condition, ascending, and how many each.
-
-    Customers are numbered below `customers`. Both arrays are (n,).
-    """
-    pieces = [part.customer[select(part, condition, first, end)] for part in parts]
+def counted(
+    parts: Sequence[Part],
+    condition: Bound | None,
+    first: int,
+    end: int,
+    wanted: tuple[int, int | None],
+    customers: int,
+) -> BitMap:
+    """Return who, numbered below `customers`, has from `wanted[0]` ≥ 1 to `wanted[1]` events that satisfy."""
+    inside = list(_within(parts, first, end))
+    tallies = [part.tally for part in inside if isinstance(part, Segment) and part.tally]
+    if condition is None and tallies:
+        return _by_tallies(inside, first, end, wanted, customers)
+    pieces = [part.customer[select(part, condition, first, end)] for part in inside]
     owners = np.concatenate(pieces) if pieces else NO_ROWS
     if len(owners) * BINCOUNT_SHARE > customers:
-        totals = np.bincount(owners, minlength=customers)
-        present = np.flatnonzero(totals)
-        return present.astype(np.uint32), totals[present]
+        return roaring.from_mask(_fits(np.bincount(owners, minlength=customers), wanted))
     owners = np.sort(owners)
     first_of = np.ones(len(owners), np.bool_)
     np.not_equal(owners[1:], owners[:-1], out=first_of[1:])
     starts = np.flatnonzero(first_of)
-    return owners[starts], np.diff(starts, append=len(owners))
+    return roaring.from_sorted(owners[starts][_fits(np.diff(starts, append=len(owners)), wanted)])
+
+
+def _by_tallies(
+    parts: Sequence[Part], first: int, end: int, wanted: tuple[int, int | None], customers: int
+) -> BitMap:
+    """Count all events of parts, some of which have a tally, into an array of all customers."""
+    dense = [part for part in parts if isinstance(part, Segment) and part.tally]
+    loose = [part for part in parts if not (isinstance(part, Segment) and part.tally)]
+    rows = [part.customer[select(part, None, first, end)] for part in loose]
+    counts: NDArray[Any] = np.bincount(np.concatenate([NO_ROWS, *rows]), minlength=customers)
+    most = int(counts.max()) + sum(part.tally.most for part in dense if part.tally)
+    counts = counts.astype(np.min_scalar_type(most))
+    for part in dense:
+        assert part.tally
+        part.tally.add(counts, part.customer, part.row_at(first), part.row_at(end))
+    return roaring.from_mask(_fits(counts, wanted))
+
+
+def _fits(counts: NDArray[Any], wanted: tuple[int, int | None]) -> NDArray[np.bool_]:
+    minimum, maximum = wanted
+    fits = np.asarray(counts >= minimum)
+    if maximum is not None:
+        fits &= counts <= maximum
+    return fits
+
+
+def _within(parts: Sequence[Part], first: int, end: int) -> Iterator[Part]:
+    """Yield the parts that may have events with first ≤ time < end."""
+    for part in parts:
+        if not isinstance(part, Segment) or (part.last_time >= first and part.first_time < end):
+            yield part
 
 
 def select(part: Part, condition: Bound | None, first: int, end: int) -> Selection:
@@ -72,7 +114,8 @@ def select(part: Part, condition: Bound | None, first: int, end: int) -> Selecti
         return _select_segment(part, condition, part.row_at(first), part.row_at(end))
     inside = (part.time >= first) & (part.time < end)
     if condition is not None:
-        inside &= mask(condition, lambda attribute, kind: part.columns.get((attribute, kind)), len(part))
+        columns = PlainColumns(len(part), lambda attribute, kind: part.columns.get((attribute, kind)))
+        inside &= mask(condition, columns)
     return np.flatnonzero(inside)
 
 
@@ -86,16 +129,8 @@ def _select_segment(segment: Segment, condition: Bound | None, first: int, end: 
         if isinstance(condition, BoundTest):
             return rows
         if len(rows) * GATHER_FACTOR < end - first:
-            return rows[_mask(segment, condition, rows, len(rows))]
-    return np.flatnonzero(_mask(segment, condition, span, end - first)) + first
-
-
-def _mask(segment: Segment, condition: Bound, where: Selection, rows: int) -> NDArray[np.bool_]:
-    def column(attribute: int, kind: Kind) -> NDArray[Any] | None:
-        values = segment.columns.get((attribute, kind))
-        return None if values is None else values[where]
-
-    return mask(condition, column, rows)
+            return rows[mask(condition, SegmentColumns(segment, rows, len(rows)))]
+    return np.flatnonzero(mask(condition, SegmentColumns(segment, span, end - first))) + first
 
 
 def _candidates(segment: Segment, condition: Bound) -> NDArray[np.uint32] | None:
@@ -144,9 +179,11 @@ def _cover_posting(
         rows = _rows_of(posting, segment.row_at(first), segment.row_at(end))
         pieces.append(segment.customer[rows])
         return
-    first_day = int(np.searchsorted(segment.day_starts, first))
-    end_day = int(np.searchsorted(segment.day_starts, end, side="right")) - 1
     last_day = len(segment.day_starts) - 1
+    first_day = 0 if first <= segment.first_time else int(np.searchsorted(segment.day_starts, first))
+    end_day = last_day
+    if end <= segment.last_time:  # else nothing lies behind the window, and its last day counts as whole
+        end_day = int(np.searchsorted(segment.day_starts, end, side="right")) - 1
     if end_day <= first_day:
         rows = _rows_of(posting, segment.row_at(first), segment.row_at(end))
         pieces.append(segment.customer[rows])

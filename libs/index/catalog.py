@@ -88,7 +88,7 @@ def _summarise(parts: Sequence[Part], snapshot: Snapshot) -> EventTypeSummary:
             attributes.setdefault(snapshot.names[attribute], {})[kind] = found.finish(snapshot)
     firsts = [p.first_time if isinstance(p, Segment) else int(p.time.min()) for p in parts]
     lasts = [p.last_time if isinstance(p, Segment) else int(p.time.max()) for p in parts]
-    customers = len(access.exists(parts, None, EVER, FOREVER))
+    customers = len(access.exists(parts, None, EVER, FOREVER, snapshot.customers))
     return EventTypeSummary(sum(map(len, parts)), customers, min(firsts), max(lasts), attributes)
 
 

@@ -11,9 +11,9 @@ Logic is two-valued: a test of a missing attribute is false, its complement true
 strings; `bind` looks them up once, and `mask` evaluates on any columns in numpy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,6 @@ MISSING = np.uint32(0xFFFFFFFF)
 FALSE, TRUE = np.uint8(1), np.uint8(2)
 
 Mask = NDArray[np.bool_]
-ColumnOf = Callable[[int, Kind], NDArray[Any] | None]
-"""Returns the column of an attribute's number and a kind, None where no row has a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,56 +143,113 @@ def bind(condition: Condition, names: Dictionary, values: Dictionary) -> Bound:
             return BoundTest(names.find(attribute), accepts, np.array(codes, np.uint32), negated)
 
 
-def mask(condition: Bound, column: ColumnOf, rows: int) -> Mask:
-    """Say for each row whether a condition holds, (rows,) bool. The columns have as many rows."""
+class Columns(Protocol):
+    """Some rows by column, as `mask` asks for them. None: no row has a value of that kind."""
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+
+    def strings_among(self, attribute: int, codes: NDArray[np.uint32]) -> Mask | None:
+        """Say for each row whether its string is one of some, given by dictionary numbers, (rows,) bool."""
+
+    def strings_present(self, attribute: int) -> Mask | None:
+        """Say for each row whether it has a string, (rows,) bool."""
+
+    def values(self, attribute: int, kind: Kind) -> NDArray[Any] | None:
+        """Return numbers, (rows,) float64, or booleans, (rows,) uint8, missing values included."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainColumns:
+    """Rows whose strings stand as dictionary numbers; `column` returns one column, (rows,)."""
+
+    rows: int
+    column: Callable[[int, Kind], NDArray[Any] | None]
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return self.rows
+
+    def strings_among(self, attribute: int, codes: NDArray[np.uint32]) -> Mask | None:
+        """Say which rows have one of some strings."""
+        column = self.column(attribute, Kind.STRING)
+        return None if column is None else equals_any(column, codes)
+
+    def strings_present(self, attribute: int) -> Mask | None:
+        """Say which rows have a string."""
+        column = self.column(attribute, Kind.STRING)
+        return None if column is None else np.asarray(column != MISSING)
+
+    def values(self, attribute: int, kind: Kind) -> NDArray[Any] | None:
+        """Return numbers or booleans."""
+        return self.column(attribute, kind)
+
+
+def mask(condition: Bound, columns: Columns) -> Mask:
+    """Say for each row whether a condition holds, (rows,) bool."""
     match condition:
         case BoundAll(conditions):
-            return _fold(np.logical_and, True, conditions, column, rows)
+            return _fold(np.logical_and, True, conditions, columns)
         case BoundAny(conditions):
-            return _fold(np.logical_or, False, conditions, column, rows)
+            return _fold(np.logical_or, False, conditions, columns)
         case BoundNot(inner):
-            return ~mask(inner, column, rows)
+            return ~mask(inner, columns)
         case BoundTest(negated=negated):
-            accepted = _accepted(condition, column, rows)
+            accepted = _accepted(condition, columns)
             return ~accepted if negated else accepted
 
 
-def _fold(combine: Any, empty: bool, conditions: tuple[Bound, ...], column: ColumnOf, rows: int) -> Mask:
+def _fold(combine: Any, empty: bool, conditions: tuple[Bound, ...], columns: Columns) -> Mask:
     if not conditions:
-        return np.full(rows, empty)
-    result = mask(conditions[0], column, rows)
+        return np.full(len(columns), empty)
+    result = mask(conditions[0], columns)
     for each in conditions[1:]:
-        combine(result, mask(each, column, rows), out=result)
+        combine(result, mask(each, columns), out=result)
     return result
 
 
-def _accepted(test: BoundTest, column: ColumnOf, rows: int) -> Mask:
-    found = np.zeros(rows, np.bool_)
-    if test.attribute is None:
-        return found
-    strings = column(test.attribute, Kind.STRING)
-    numbers = column(test.attribute, Kind.NUMBER)
-    bools = column(test.attribute, Kind.BOOL)
+def _accepted(test: BoundTest, columns: Columns) -> Mask:
+    found = [] if test.attribute is None else list(_accepted_by_kind(test, test.attribute, columns))
+    if not found:
+        return np.zeros(len(columns), np.bool_)
+    return found[0] if len(found) == 1 else np.logical_or.reduce(found)
+
+
+def _accepted_by_kind(test: BoundTest, attribute: int, columns: Columns) -> Iterator[Mask]:
+    """Yield a fresh mask for each kind of value that the test accepts and some row has."""
     accepts = test.accepts
+    strings: Mask | None = None
+    if isinstance(accepts, Present):
+        strings = columns.strings_present(attribute)
+    elif len(test.codes):
+        strings = columns.strings_among(attribute, test.codes)
+    if strings is not None:
+        yield strings
+    asks_numbers = not isinstance(accepts, OneOf) or accepts.numbers
+    if asks_numbers and (numbers := columns.values(attribute, Kind.NUMBER)) is not None:
+        yield _numbers_accepted(accepts, numbers)
+    asks_bools = isinstance(accepts, Present) or (isinstance(accepts, OneOf) and accepts.bools)
+    if asks_bools and (bools := columns.values(attribute, Kind.BOOL)) is not None:
+        if isinstance(accepts, OneOf):
+            yield equals_any(bools, np.array([TRUE if b else FALSE for b in accepts.bools], np.uint8))
+        else:
+            yield bools != 0
+
+
+def _numbers_accepted(accepts: OneOf | NumberRange | Present, numbers: NDArray[np.float64]) -> Mask:
     match accepts:
         case Present():
-            if strings is not None:
-                found |= strings != MISSING
-            if numbers is not None:
-                found |= ~np.isnan(numbers)
-            if bools is not None:
-                found |= bools != 0
-        case NumberRange() if numbers is not None:
-            found = numbers > accepts.lower if accepts.lower_open else numbers >= accepts.lower
-            found &= numbers < accepts.upper if accepts.upper_open else numbers <= accepts.upper
+            return ~np.isnan(numbers)
         case OneOf():
-            if strings is not None and len(test.codes):
-                found |= equals_any(strings, test.codes)
-            if numbers is not None and accepts.numbers:
-                found |= equals_any(numbers, np.array(sorted(accepts.numbers), np.float64))
-            if bools is not None and accepts.bools:
-                found |= equals_any(bools, np.array([TRUE if b else FALSE for b in accepts.bools], np.uint8))
-    return found
+            return equals_any(numbers, np.array(sorted(accepts.numbers), np.float64))
+        case NumberRange(lower, upper, lower_open, upper_open):
+            found: Mask | None = None
+            if lower != -np.inf:
+                found = numbers > lower if lower_open else numbers >= lower
+            if upper != np.inf:
+                below = numbers < upper if upper_open else numbers <= upper
+                found = below if found is None else np.logical_and(found, below, out=found)
+            return ~np.isnan(numbers) if found is None else found
 
 
 def equals_any(column: NDArray[Any], values: NDArray[Any]) -> Mask:

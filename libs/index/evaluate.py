@@ -63,16 +63,18 @@ def did(plan: Did, snapshot: Snapshot, as_of: int) -> BitMap:
     if plan.maximum is None and plan.minimum <= 1:
         if plan.minimum <= 0:
             return snapshot.universe(as_of)
-        return access.exists(parts, condition, plan.first, end)
-    owners, totals = access.counts(parts, condition, plan.first, end, snapshot.customers)
-    fits = totals >= plan.minimum
-    if plan.maximum is not None:
-        fits &= totals <= plan.maximum
+        return access.exists(parts, condition, plan.first, end, snapshot.customers)
     if plan.minimum > 0:
-        return roaring.from_sorted(owners[fits])
-    if plan.maximum is not None and plan.maximum < 0:
+        wanted = (plan.minimum, plan.maximum)
+        return access.counted(parts, condition, plan.first, end, wanted, snapshot.customers)
+    if plan.maximum is None or plan.maximum < 0:
         return BitMap()
-    return snapshot.universe(as_of) - roaring.from_sorted(owners[~fits])
+    if plan.maximum == 0:
+        too_many = access.exists(parts, condition, plan.first, end, snapshot.customers)
+    else:
+        over = (plan.maximum + 1, None)
+        too_many = access.counted(parts, condition, plan.first, end, over, snapshot.customers)
+    return snapshot.universe(as_of) - too_many
 
 
 def holds(where: Condition | None, snapshot: Snapshot, as_of: int) -> BitMap:

@@ -11,13 +11,16 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 import structlog
+from pyroaring import BitMap
 
 from libs.errors import frames
 from libs.events.block import Block
 from libs.events.dictionary import Dictionary
 from libs.events.log import Changes, Position
+from libs.index import roaring
 from libs.index.access import Part
 from libs.index.calendar import Calendar
+from libs.index.plan import EVER
 from libs.index.profiles import ProfileTable
 from libs.index.rows import Rows, concatenate
 from libs.index.segment import Segment, partitions, seal
@@ -49,6 +52,8 @@ class Index:
         self._tails: dict[int, Tail] = {}
         self._sealing: dict[int, list[Rows]] = {}
         self._segments: dict[int, tuple[Segment, ...]] = {}
+        self._sealed_customers = BitMap()
+        self._latest_sealed = EVER
         self._profiles = ProfileTable()
         self._snapshot: Snapshot | None = None
         self._lock = threading.Lock()
@@ -110,7 +115,16 @@ class Index:
                 *((tail.view(),) if tail else ()),
             )
         view = self._profiles.view()
-        return Snapshot(self.position, parts, view, self._names, self._values, len(self._customers))
+        return Snapshot(
+            self.position,
+            parts,
+            view,
+            self._names,
+            self._values,
+            len(self._customers),
+            self._sealed_customers,
+            self._latest_sealed,
+        )
 
     def _start_seal(self, number: int) -> None:
         future = self._sealer.submit(self._seal, number)
@@ -132,8 +146,11 @@ class Index:
         for partition, mine in partitions(rows, self.calendar).items():
             merged = _merge_small(after, partition, mine)
             after.append(seal(merged, partition, self.calendar))
+        sealed = self._sealed_customers | roaring.from_values(rows.customer)
         with self._lock:
             self._segments[number] = tuple(after)
+            self._sealed_customers = sealed
+            self._latest_sealed = max(self._latest_sealed, int(rows.time.max()))
             del self._sealing[number][0]
             if not self._sealing[number]:
                 del self._sealing[number]

@@ -1,7 +1,7 @@
 """Which rows, and which customers, has one key of a segment? The event itself, or an (attribute, value).
 
 A posting is the key's rows in time order, and for keys large enough to pay the customers of each day, with
-roll-ups of 4 and 16 days, as bitmaps: "did E [where A = v] in this window" is a union of few of them.
+roll-ups of 4, 16 and 32 days, as bitmaps: "did E [where A = v] in this window" is a union of few of them.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from pyroaring import BitMap
 
 from libs.index import roaring
 
-LEVELS = (16, 4, 1)
+LEVELS = (32, 16, 4, 1)
 """Days a node spans, coarse to fine."""
 NODE_ROWS = 256
 """Rows a day needs for a bitmap of its own: below, reading the rows costs less than the 200 bytes and up
@@ -41,7 +41,7 @@ def build_nodes(customers: NDArray[np.uint32], day_ends: NDArray[np.int64]) -> d
     counts = day_ends - starts
     for day in np.flatnonzero(counts >= NODE_ROWS).tolist():
         nodes[1, day] = roaring.from_values(customers[starts[day] : day_ends[day]])
-    for level, below in ((4, 1), (16, 4)):
+    for below, level in ((1, 4), (4, 16), (16, 32)):
         for first in range(0, len(day_ends), level):
             filled = [day for day in range(first, first + level, below) if counts[day : day + below].any()]
             if filled and all((below, day) in nodes for day in filled):

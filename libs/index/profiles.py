@@ -17,7 +17,7 @@ from libs.events.batch import Kind, Scalar
 from libs.events.dictionary import Dictionary
 from libs.events.profile import Profile
 from libs.index import roaring
-from libs.index.condition import TRUE, Bound, mask
+from libs.index.condition import TRUE, Bound, PlainColumns, mask
 from libs.index.roaring import CONTAINER
 from libs.index.rows import DTYPES, EMPTY, ColumnKey
 from libs.index.tail import BOOLS
@@ -44,7 +44,7 @@ class ProfileView:
                 chunk = chunks[number] if number < len(chunks) else None
                 return None if chunk is None else chunk[:rows]
 
-            found.append(roaring.from_mask(mask(condition, column, rows), first))
+            found.append(roaring.from_mask(mask(condition, PlainColumns(rows, column)), first))
         return roaring.union(found)
 
     def values(self, key: ColumnKey, customers: NDArray[np.uint32]) -> NDArray[Any]:

@@ -33,6 +33,10 @@ class Snapshot:
     names: Dictionary
     values: Dictionary
     customers: int
+    sealed: BitMap
+    """Everybody who is in a segment."""
+    latest_sealed: int
+    """The time of the last event in a segment, ms."""
     _universes: dict[int, BitMap] = field(default_factory=dict)
 
     def of_type(self, event_type: str) -> tuple[Part, ...]:
@@ -42,20 +46,20 @@ class Snapshot:
 
     def universe(self, as_of: int) -> BitMap:
         """Return every customer that has an event with time ≤ as_of (ms), or a profile. Not to be changed."""
-        latest = max((_last_time(part) for parts in self.parts.values() for part in parts), default=EVER)
-        moment = min(as_of, latest)
-        found = self._universes.get(moment)
+        found = self._universes.get(as_of)
         if found is None:
-            found = self._universes[moment] = self._compute_universe(moment)
+            self._universes.clear()  # of one instant: the nodes of a rule ask for it again and again
+            found = self._universes[as_of] = self._compute_universe(as_of)
         return found
 
     def _compute_universe(self, as_of: int) -> BitMap:
         bitmaps = [self.profiles.holders]
+        if self.latest_sealed <= as_of:
+            bitmaps.append(self.sealed)
         for parts in self.parts.values():
-            whole = [p for p in parts if isinstance(p, Segment) and p.last_time <= as_of]
-            bitmaps += [segment.customers for segment in whole]
-            rest = [part for part in parts if not any(part is each for each in whole)]
-            bitmaps.append(access.exists(rest, None, EVER, as_of + 1))
+            rest = [p for p in parts if not (isinstance(p, Segment) and self.latest_sealed <= as_of)]
+            if rest:
+                bitmaps.append(access.exists(rest, None, EVER, as_of + 1, self.customers))
         return roaring.union(bitmaps)
 
     def rows_of(self, customer: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -73,9 +77,3 @@ class Snapshot:
         time, arrival = np.concatenate(times), np.concatenate(arrivals)
         order = np.lexsort((arrival, time))[::-1]
         return time[order], arrival[order]
-
-
-def _last_time(part: Part) -> int:
-    if isinstance(part, Segment):
-        return part.last_time
-    return int(part.time.max(initial=EVER))

@@ -1,6 +1,8 @@
 """How are events read that come one by one? From protobuf messages and from JSON lines."""
 
+import json
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -71,7 +73,7 @@ def collect_lines(json_lines: bytes, arrival: int) -> RowCollector:
             event = _decode(line)
             time = None if event.event_time is None else _instant(event.event_time)
         except msgspec.DecodeError as error:
-            collector.refused.append(Refusal(index, _field(error), "INVALID_JSON", _reason(error)))
+            collector.refused.append(_not_finite(line, index) or _malformed(error, index))
         except RecursionError:
             collector.refused.append(Refusal(index, "", "INVALID_JSON", "the line is nested too deep"))
         except UnicodeDecodeError:
@@ -99,12 +101,22 @@ FIELDS = {
 }
 
 
-def _field(error: msgspec.DecodeError) -> str:
-    """Return the field that a decoding error is about, as refusals name it: "$.customerId" is customer_id."""
-    _, _, path = str(error).partition(" - at `$.")
+def _not_finite(line: bytes, index: int) -> Refusal | None:
+    """Find the attribute whose number made a line unreadable: Python writes NaN and Infinity, JSON has neither."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    data = event.get("data") if isinstance(event, dict) else None
+    for attribute, value in data.items() if isinstance(data, dict) else ():
+        if isinstance(value, float) and not isfinite(value):
+            return Refusal(index, f"data.{attribute}", "NOT_FINITE", "a number must be finite")
+    return None
+
+
+def _malformed(error: msgspec.DecodeError, index: int) -> Refusal:
+    """Say what is wrong with a line, and in which field where the decoder knows: "$.customerId"."""
+    message, _, path = str(error).partition(" - at `$.")
     name = path.rstrip("`")
-    return FIELDS.get(name, "data" if name.startswith("data") else "")
-
-
-def _reason(error: msgspec.DecodeError) -> str:
-    return str(error).partition(" - at ")[0]
+    field = FIELDS.get(name, "data" if name.startswith("data") else "")
+    return Refusal(index, field, "INVALID_JSON", message)

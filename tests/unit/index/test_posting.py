@@ -45,7 +45,7 @@ day_lists = st.lists(
 # The first day of a roll-up is empty, or too small for a node of its own, and the others are not.
 EMPTY_FIRST: Days = [[] if day % 4 == 0 else [day, day] for day in range(DAYS)]
 SMALL_BEHIND_EMPTY: Days = [[[], [7], [1, 2], [3, 4]][day % 4] for day in range(DAYS)]
-SMALL_QUARTER: Days = [[] if day % 16 < 4 else [day] if day % 16 == 5 else [day, day] for day in range(DAYS)]
+SMALL_QUARTER: Days = [[] if day % 16 == 4 else [day] if day % 16 == 5 else [day, day] for day in range(DAYS)]
 
 
 @pytest.fixture(autouse=True)
