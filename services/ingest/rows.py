@@ -110,7 +110,8 @@ def _not_finite(line: bytes, index: int) -> Refusal | None:
     data = event.get("data") if isinstance(event, dict) else None
     for attribute, value in data.items() if isinstance(data, dict) else ():
         if isinstance(value, float) and not isfinite(value):
-            return Refusal(index, f"data.{attribute}", "NOT_FINITE", "a number must be finite")
+            field = f"data.{attribute}".encode(errors="replace").decode()  # json lets lone surrogates by
+            return Refusal(index, field, "NOT_FINITE", "a number must be finite")
     return None
 
 
