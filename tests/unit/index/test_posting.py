@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from libs.index import posting
-from libs.index.posting import build_nodes, cover
+from libs.index.posting import LEVELS, build_nodes, cover
 
 DAYS = 32
 Days = list[list[int]]
@@ -76,8 +76,8 @@ def test_any_days_are_covered_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_full_days_are_rolled_up_and_covered_by_few_nodes() -> None:
     days: Days = [[day, 99] for day in range(DAYS)]
     nodes = build_nodes(flat(days), ends(days))
-    assert set(nodes) == {(level, day) for level in (1, 4, 16) for day in range(0, DAYS, level)}
-    assert len(list(cover(nodes, 0, 32))) == 2
+    assert set(nodes) == {(level, day) for level in LEVELS for day in range(0, DAYS, level)}
+    assert len(list(cover(nodes, 0, DAYS))) == DAYS // max(LEVELS)
     assert len(list(cover(nodes, 1, 31))) == 3 + 3 + 3 + 3
     assert len(list(cover(nodes, 5, 6))) == 1
     assert list(cover(nodes, 5, 5)) == []
@@ -92,4 +92,4 @@ def test_a_key_of_few_rows_has_no_nodes_and_one_span_of_rows_a_day() -> None:
 
 def test_a_roll_up_of_nothing_is_not_built() -> None:
     days: Days = [[] for _ in range(16)] + [[1, 2]] + [[] for _ in range(15)]
-    assert set(build_nodes(flat(days), ends(days))) == {(1, 16), (4, 16), (16, 16)}
+    assert set(build_nodes(flat(days), ends(days))) == {(level, 16 // level * level) for level in LEVELS}
