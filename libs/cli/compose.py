@@ -6,7 +6,7 @@ run the same code; they differ in what they are composed of.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from libs.engine import Engine
 from libs.events.log import EventLog
 from libs.gen.cohort.v1 import admin_pb2, admin_pb2_grpc, cohort_pb2, ingest_pb2, sync_pb2
 from libs.index.calendar import Calendar
-from libs.rpc.server import Server, until_stopped
+from libs.rpc.server import Server, stop_signal
 from libs.storage import projects
 from libs.storage.environment import Absent, WriterLock
 from libs.storage.projects import Project
@@ -52,6 +52,7 @@ class Process:
         self.clock = clock
         self.server = Server(options.listen, options.api_key)
         self.stack = AsyncExitStack()
+        self.stopping = stop_signal()  # at once: a signal while resources open must end in order too
         self.host = options.listen.rpartition(":")[0]
 
     @property
@@ -109,7 +110,7 @@ class Process:
             await app.start()
         await self.server.set_serving(True)
         print(f"listening on {self.host}:{port}", flush=True)
-        await until_stopped()
+        await self.stopping.wait()
         log.info("stopping")
         await self.server.set_serving(False)
         if app:
@@ -142,8 +143,12 @@ async def serve_ingest(process: Process) -> None:
 async def serve_cohort(process: Process) -> None:
     """Run the cohort service on the log that an ingest service writes, once there is one."""
     async with process.stack:
-        process.add_cohort(await appears(lambda: reading_engine(process), "the log of an ingest service"))
-        await process.serve(process.server.bind())
+        engine = await appears(
+            lambda: reading_engine(process), "the log of an ingest service", process.stopping
+        )
+        if engine:
+            process.add_cohort(engine)
+            await process.serve(process.server.bind())
 
 
 def reading_engine(process: Process) -> Engine:
@@ -154,17 +159,19 @@ def reading_engine(process: Process) -> Engine:
     return process.engine(project, writable=False)
 
 
-async def appears(opening: Callable[[], Engine], what: str) -> Engine:
-    """Open something as soon as it is there."""
+async def appears(opening: Callable[[], Engine], what: str, stopping: asyncio.Event) -> Engine | None:
+    """Open something as soon as it is there; None where the process is told to stop before."""
     waiting = False
-    while True:
+    while not stopping.is_set():
         try:
             return opening()
         except Absent:
             if not waiting:
                 log.info("waiting", what=what)
                 waiting = True
-            await asyncio.sleep(WAIT_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), WAIT_SECONDS)
+    return None
 
 
 async def serve_sync(process: Process) -> None:

@@ -137,7 +137,7 @@ def decode(data: bytes, *, check: bool = True) -> Block:
 
     Without `check` the checksum is not computed (1 ms a MB): for blocks that were checked before.
     """
-    if data[:2] != MAGIC:
+    if len(data) < PREFIX_BYTES or data[:2] != MAGIC:
         raise DamagedBlockError("these bytes are no block of events")
     if data[2] > FORMAT:
         raise NewerBlockError(f"block format {data[2]}; this version of Cohort reads up to {FORMAT}")

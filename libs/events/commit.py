@@ -227,5 +227,5 @@ class Committer:
             if start is None:
                 return
             cursor.set_key(start)
-            for _, data in cursor:
-                yield blocks.decode(data)
+            for key, data in cursor:
+                yield self._log.decode(key, data)

@@ -130,7 +130,7 @@ class EventLog:
         for key, data in scan(txn, self.environment["blocks"], join_key(since.rows, since.revision + 1)):
             if rows >= GULP_ROWS:
                 return gulp, since, True
-            found = self._decode(key, data)
+            found = self.decode(key, data)
             gulp.append(found)
             rows += found.rows
             since = Position(found.revision, found.first_row + found.rows)
@@ -145,7 +145,8 @@ class EventLog:
         read = ((customer, profiles.read(txn, table, customer)) for customer in customers)
         return [(customer, profile) for customer, profile in read if profile is not None]
 
-    def _decode(self, key: bytes, data: bytes, *, check: bool = True) -> Block:
+    def decode(self, key: bytes, data: bytes, *, check: bool = True) -> Block:
+        """Read the block under a key. Raises `DamagedLogError`, which says where it stands."""
         try:
             return blocks.decode(data, check=check)
         except (blocks.DamagedBlockError, blocks.NewerBlockError) as error:
@@ -159,7 +160,7 @@ class EventLog:
         """Yield, for ascending log rows, each block that holds some and the rows within it, (k,) int64.
 
         A block is a view of the map, good until the next. Its checksum was checked when the index or dedupe
-        first read it.
+        first read it. Raises IndexError for a row behind the end.
         """
         if txn is None:
             with self.environment.read(buffers=True) as txn:
@@ -172,8 +173,10 @@ class EventLog:
                     cursor.last()
                 else:
                     cursor.prev()
-                found = self._decode(cursor.key(), cursor.value(), check=False)
+                found = self.decode(cursor.key(), cursor.value(), check=False)
                 stop = int(np.searchsorted(rows, found.first_row + found.rows))
+                if stop == start:
+                    raise IndexError(f"the log has no row {rows[start]}")
                 yield found, rows[start:stop] - found.first_row
                 start = stop
 

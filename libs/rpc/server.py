@@ -243,10 +243,15 @@ class Server:
             )
 
 
-async def until_stopped() -> None:
-    """Return at SIGTERM or SIGINT."""
+def stop_signal() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set, from now on. Call it in a running loop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop
+
+
+async def until_stopped() -> None:
+    """Return at SIGTERM or SIGINT."""
+    await stop_signal().wait()

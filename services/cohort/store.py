@@ -6,6 +6,7 @@ held in memory as well: every membership check looks some up.
 """
 
 import secrets
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class CohortStore:
         self._table = self._environment["cohorts"]
         self._names = self._environment["cohort_names"]
         self._requests = RequestIds(self._environment)
+        self._lock = threading.Lock()
         with self._environment.read() as txn:
             self._cohorts = {key.decode(): _decode(value) for key, value in scan(txn, self._table)}
 
@@ -71,19 +73,20 @@ class CohortStore:
 
         `request` is (request_id, fingerprint) where the client named it.
         """
-        with self._environment.write() as txn:
-            if request and (response := self._requests.find(txn, *request, now)) is not None:
-                return response
-            changes = Change(txn, self._table, self._names)
-            response = change(changes)
-            if request:
-                self._requests.record(txn, *request, now, response)
-        for cohort_id, record in changes.made.items():
-            if record is None:
-                self._cohorts.pop(cohort_id, None)
-            else:
-                self._cohorts[cohort_id] = record
-        return response
+        with self._lock:  # memory follows the disk in the order of the commits
+            with self._environment.write() as txn:
+                if request and (response := self._requests.find(txn, *request, now)) is not None:
+                    return response
+                changes = Change(txn, self._table, self._names)
+                response = change(changes)
+                if request:
+                    self._requests.record(txn, *request, now, response)
+            for cohort_id, record in changes.made.items():
+                if record is None:
+                    self._cohorts.pop(cohort_id, None)
+                else:
+                    self._cohorts[cohort_id] = record
+            return response
 
     def close(self) -> None:
         """Close the environment. Nothing may be reading."""

@@ -74,6 +74,8 @@ def collect_lines(json_lines: bytes, arrival: int) -> RowCollector:
             time = None if event.event_time is None else _instant(event.event_time)
         except msgspec.DecodeError as error:
             collector.refused.append(_not_finite(line, index) or _malformed(error, index))
+        except RecursionError:
+            collector.refused.append(Refusal(index, "", "INVALID_JSON", "the line is nested too deep"))
         except UnicodeDecodeError:
             collector.refused.append(Refusal(index, "", "INVALID_JSON", "the line is not UTF-8"))
         except Refused as refused:
@@ -108,7 +110,8 @@ def _not_finite(line: bytes, index: int) -> Refusal | None:
     data = event.get("data") if isinstance(event, dict) else None
     for attribute, value in data.items() if isinstance(data, dict) else ():
         if isinstance(value, float) and not isfinite(value):
-            return Refusal(index, f"data.{attribute}", "NOT_FINITE", "a number must be finite")
+            field = f"data.{attribute}".encode(errors="replace").decode()  # json lets lone surrogates by
+            return Refusal(index, field, "NOT_FINITE", "a number must be finite")
     return None
 
 

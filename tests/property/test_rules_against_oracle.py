@@ -27,7 +27,7 @@ def _bitmaps_on_small_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tally, "HEAVY", 2)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.scenes, SPLITS)
 def test_a_rule_gives_what_the_oracle_gives(scene: Scene, split: Split) -> None:
     engine = indexed(scene.world, *split)
@@ -45,7 +45,7 @@ def test_every_access_path_gives_what_the_oracle_gives(
     monkeypatch.setattr(access, "SCATTER_SHARE", bincount_share)
     monkeypatch.setattr(access, "BINCOUNT_SHARE", bincount_share)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(strategies.scenes, SPLITS)
     def check(scene: Scene, split: Split) -> None:
         engine = indexed(scene.world, *split)
@@ -73,7 +73,7 @@ def test_node_sizes_are_those_of_each_node_alone(scene: Scene) -> None:
         assert engine.sizes(rule, scene.as_of) == expected
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.scenes)
 def test_a_snapshot_does_not_see_what_comes_later(scene: Scene) -> None:
     world, later = scene.world, scene.later
