@@ -1,6 +1,7 @@
 """How is a server started? `cohort serve`, and each service on its own."""
 
 import asyncio
+import ipaddress
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,6 @@ from libs.cli.errors import Failed
 
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while others wait: a tenth of the default, for steady latencies."""
-LOOPBACK = ("127.", "[::1]", "localhost")
 
 DataDir = Annotated[Path, typer.Option(help="Where everything is kept. Made where it does not exist.")]
 Listen = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")]
@@ -163,7 +163,7 @@ def _check_listen(listen: str, insecure: bool, allow_plaintext: bool) -> None:
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise Failed(f"--listen is HOST:PORT, as in {DEFAULT_LISTEN}, not {listen}")
-    if host.startswith(LOOPBACK):
+    if _is_loopback(host):
         return
     if insecure:
         raise Failed(f"--insecure listens on loopback only, not on {host}")
@@ -172,6 +172,13 @@ def _check_listen(listen: str, insecure: bool, allow_plaintext: bool) -> None:
             f"{host} is beyond this machine and nothing is encrypted yet; listen on 127.0.0.1, or say "
             f"--allow-plaintext where the network is private"
         )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _log_to_stderr() -> None:

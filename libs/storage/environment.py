@@ -8,6 +8,7 @@ path, and read transactions that end soon.
     StorageError
     ├── Locked             another process writes here
     ├── NewerFormat        a newer version of Cohort wrote this
+    ├── Damaged            the file is not what was written
     └── Absent             opened to read, and nobody has written yet
 """
 
@@ -38,6 +39,10 @@ class Locked(StorageError):
 
 class NewerFormat(StorageError):
     """A newer version of Cohort wrote this."""
+
+
+class Damaged(StorageError):
+    """The file is not what was written, or cannot be read."""
 
 
 class Absent(StorageError):
@@ -83,17 +88,19 @@ class Environment:
             raise Absent(f"{folder} holds no {kind} yet")
         if not readonly:
             self._lock = WriterLock(folder)
-        self._environment: Any = lmdb.open(
-            os.fspath(folder),
-            map_size=MAP_BYTES,
-            max_dbs=len(tables) + 1,
-            max_readers=MAX_READERS,
-            readonly=readonly,
-            create=not readonly,
-            readahead=False,
-            metasync=True,
-            sync=True,
-        )
+        try:
+            self._environment: Any = lmdb.open(
+                os.fspath(folder),
+                map_size=MAP_BYTES,
+                max_dbs=len(tables) + 1,
+                max_readers=MAX_READERS,
+                readonly=readonly,
+                create=not readonly,
+                readahead=False,
+            )
+        except lmdb.Error as error:
+            self._release()
+            raise Damaged(f"{folder} cannot be opened: {error}; restore it from a backup") from error
         try:
             self._meta = self._open_table(META, readonly)
             self._check_format(version, readonly)
@@ -156,6 +163,9 @@ class Environment:
     def close(self) -> None:
         """Close the environment and let others write."""
         self._environment.close()
+        self._release()
+
+    def _release(self) -> None:
         if self._lock:
             self._lock.close()
 

@@ -1,0 +1,39 @@
+"""A folder that cannot be opened says why; a failed opening leaves it free for the next."""
+
+from pathlib import Path
+
+import pytest
+
+from libs.storage.environment import Absent, Damaged, Environment, Locked, NewerFormat
+
+
+def open_environment(folder: Path, version: int = 1, *, readonly: bool = False) -> Environment:
+    return Environment(folder, "test data", version, ("things",), readonly=readonly)
+
+
+def test_a_second_writer_is_refused_and_a_closed_one_makes_room(tmp_path: Path) -> None:
+    first = open_environment(tmp_path)
+    with pytest.raises(Locked, match="in use by another server"):
+        open_environment(tmp_path)
+    first.close()
+    open_environment(tmp_path).close()
+
+
+def test_a_newer_format_is_refused_and_unchanged(tmp_path: Path) -> None:
+    open_environment(tmp_path, version=2).close()
+    with pytest.raises(NewerFormat, match="upgrade Cohort"):
+        open_environment(tmp_path, version=1)
+    open_environment(tmp_path, version=2).close()
+
+
+def test_a_file_that_is_no_environment_is_named_and_the_lock_released(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"x" * 8192)
+    for _ in range(2):
+        with pytest.raises(Damaged, match="restore it from a backup"):
+            open_environment(tmp_path)
+
+
+def test_a_reader_is_told_that_nobody_has_written(tmp_path: Path) -> None:
+    with pytest.raises(Absent):
+        open_environment(tmp_path, readonly=True)
+    assert not (tmp_path / "data.mdb").exists()
