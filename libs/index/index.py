@@ -29,6 +29,8 @@ from libs.index.tail import Piece, Tail
 
 log = structlog.get_logger()
 
+STRAGGLERS = 8
+"""A past partition is merged again when what came late is more than 1 / this of it."""
 SEAL_ROWS = 65_536
 """A tail this long is sealed: scanning it costs up to 0.5 ms."""
 
@@ -52,8 +54,8 @@ class Index:
         self._tails: dict[int, Tail] = {}
         self._sealing: dict[int, list[Rows]] = {}
         self._segments: dict[int, tuple[Segment, ...]] = {}
-        self._sealed_customers = BitMap()
-        self._latest_sealed = EVER
+        self._everybody = BitMap()
+        self._latest = EVER
         self._profiles = ProfileTable()
         self._snapshot: Snapshot | None = None
         self._lock = threading.Lock()
@@ -93,6 +95,8 @@ class Index:
 
     def _append(self, block: Block) -> None:
         """Add a block's events to the tails of their types."""
+        self._everybody = self._everybody | roaring.from_values(block.customers)  # snapshots hold the old one
+        self._latest = max(self._latest, int(block.times.max()))
         arrival = np.arange(block.first_row, block.first_row + block.rows).astype(np.uint32)
         types = np.unique(block.event_types).tolist()
         for number in types:
@@ -122,8 +126,8 @@ class Index:
             self._names,
             self._values,
             len(self._customers),
-            self._sealed_customers,
-            self._latest_sealed,
+            self._everybody,
+            self._latest,
         )
 
     def _start_seal(self, number: int) -> None:
@@ -146,15 +150,24 @@ class Index:
         for partition, mine in partitions(rows, self.calendar).items():
             merged = _merge_small(after, partition, mine)
             after.append(seal(merged, partition, self.calendar))
-        sealed = self._sealed_customers | roaring.from_values(rows.customer)
+        after = self._compact(after)
         with self._lock:
             self._segments[number] = tuple(after)
-            self._sealed_customers = sealed
-            self._latest_sealed = max(self._latest_sealed, int(rows.time.max()))
             del self._sealing[number][0]
             if not self._sealing[number]:
                 del self._sealing[number]
             self._snapshot = None
+
+    def _compact(self, segments: list[Segment]) -> list[Segment]:
+        """Make one segment of each partition that time has left behind, unless it is all but one already."""
+        newest = max(segment.partition for segment in segments)
+        for partition in {segment.partition for segment in segments} - {newest}:
+            mine = [segment for segment in segments if segment.partition == partition]
+            sizes = sorted(map(len, mine))
+            if sum(sizes[:-1]) * STRAGGLERS > sizes[-1]:
+                whole = seal(concatenate([each.rows() for each in mine]), partition, self.calendar)
+                segments = [each for each in segments if each.partition != partition] + [whole]
+        return segments
 
 
 def _merge_small(segments: list[Segment], partition: int, rows: Rows) -> Rows:

@@ -33,10 +33,10 @@ class Snapshot:
     names: Dictionary
     values: Dictionary
     customers: int
-    sealed: BitMap
-    """Everybody who is in a segment."""
-    latest_sealed: int
-    """The time of the last event in a segment, ms."""
+    everybody: BitMap
+    """Who has an event, at whatever time."""
+    latest: int
+    """The time of the last event of all, ms."""
     _universes: dict[int, BitMap] = field(default_factory=dict)
 
     def of_type(self, event_type: str) -> tuple[Part, ...]:
@@ -46,21 +46,21 @@ class Snapshot:
 
     def universe(self, as_of: int) -> BitMap:
         """Return every customer that has an event with time ≤ as_of (ms), or a profile. Not to be changed."""
-        found = self._universes.get(as_of)
+        instant = min(as_of, self.latest)
+        found = self._universes.get(instant)
         if found is None:
-            self._universes.clear()  # of one instant: the nodes of a rule ask for it again and again
-            found = self._universes[as_of] = self._compute_universe(as_of)
+            found = self._compute_universe(instant)
+            self._universes.clear()  # one at a time: the nodes of a rule ask for the same again and again
+            self._universes[instant] = found
         return found
 
     def _compute_universe(self, as_of: int) -> BitMap:
-        bitmaps = [self.profiles.holders]
-        if self.latest_sealed <= as_of:
-            bitmaps.append(self.sealed)
-        for parts in self.parts.values():
-            rest = [p for p in parts if not (isinstance(p, Segment) and self.latest_sealed <= as_of)]
-            if rest:
-                bitmaps.append(access.exists(rest, None, EVER, as_of + 1, self.customers))
-        return roaring.union(bitmaps)
+        if as_of == self.latest:
+            return self.everybody | self.profiles.holders
+        present = (
+            access.exists(parts, None, EVER, as_of + 1, self.customers) for parts in self.parts.values()
+        )
+        return roaring.union([self.profiles.holders, *present])
 
     def rows_of(self, customer: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return times (ms) and log rows of a customer's events, newest first, ties by arrival."""
