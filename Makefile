@@ -2,6 +2,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
 .PHONY: setup demo test lint bench generate lock clean
 
@@ -34,10 +35,11 @@ bench: setup
 generate: setup
 	$(BIN)/python protos/generate.py
 
+# Everything for development, and what the image needs to run.
 lock:
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile $(LOCK) --all-extras --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --extra files --output-file requirements-run.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results

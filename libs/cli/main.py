@@ -9,7 +9,7 @@ import grpc
 import typer
 from typer.core import TyperGroup
 
-from libs.cli import catalog, cohorts, customers, destinations, run, serve, syncs
+from libs.cli import catalog, cohorts, customers, destinations, health, run, serve, syncs
 from libs.cli.errors import Failed, explain
 from libs.cli.importing import command as importing
 from libs.cli.output import console, note
@@ -80,6 +80,7 @@ def options(
 
 
 serve.register(app)
+health.register(app)
 importing.register(app)
 run.register(app)
 cohorts.register(app)

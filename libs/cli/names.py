@@ -30,6 +30,19 @@ def destination_named(session: Session, wanted: str) -> Any:
     return _find(found, "destination_id", wanted, "destination", "cohort destinations list")
 
 
+def sync_named(session: Session, wanted: str) -> str:
+    """Return the id of the one sync of the cohort of this name; what is no cohort's name is a sync's id itself."""
+    named = [one.cohort_id for one in cohorts(session).cohorts if one.name == wanted]
+    if not named:
+        return wanted
+    request = sync_pb2.ListSyncsRequest(cohort_id=named[0])
+    found: list[str] = [sync.sync_id for sync in joined(session.sync().ListSyncs, request, "syncs").syncs]
+    if len(found) != 1:
+        several = f"several, name one: {', '.join(found)}" if found else "none: `cohort syncs add` makes one"
+        raise Failed(f"of syncs the cohort {wanted!r} has {several}")
+    return found[0]
+
+
 def _find(resources: Iterable[Any], id_field: str, wanted: str, what: str, listing: str) -> Any:
     by_id = None
     for resource in resources:

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import typer
+from grpc_health.v1 import health_pb2_grpc
 
 from libs.gen.cohort.v1 import cohort_pb2_grpc, ingest_pb2_grpc, sync_pb2_grpc
 from libs.rpc.client import connect
@@ -36,6 +37,10 @@ class Session:
     def sync(self) -> Any:
         """Return the stub of SyncService."""
         return sync_pb2_grpc.SyncServiceStub(self._channel(self.sync_target))  # type: ignore[no-untyped-call]
+
+    def health(self) -> Any:
+        """Return the stub of the health service at `target`."""
+        return health_pb2_grpc.HealthStub(self._channel(None))
 
     def targets(self) -> list[str]:
         """Return the addresses spoken to so far."""

@@ -44,7 +44,10 @@ class Mode(StrEnum):
         return sync_pb2.Sync.Mode.Value(self.name)
 
 
-SyncId = Annotated[str, typer.Argument(metavar="SYNC", help="The sync's id: `cohort syncs list` shows it.")]
+SyncId = Annotated[
+    str,
+    typer.Argument(metavar="SYNC", help="The sync's id, or the name of its cohort where that has one sync."),
+]
 ModeOption = Annotated[Mode | None, typer.Option("--mode", help="What a run sends. Default: mirror.")]
 Guard = Annotated[
     float | None,
@@ -125,7 +128,8 @@ def show(context: typer.Context, sync: SyncId, as_json: Json = False) -> None:
 
     Example: cohort syncs show 01J8ZQ
     """
-    response = session_of(context).sync().GetSync(sync_pb2.GetSyncRequest(sync_id=sync))
+    sync_id = names.sync_named(session_of(context), sync)
+    response = session_of(context).sync().GetSync(sync_pb2.GetSyncRequest(sync_id=sync_id))
     if as_json:
         show_json(response)
         return
@@ -156,10 +160,11 @@ def run(
 ) -> None:
     """Run a sync now, whatever its schedule.
 
-    Example: cohort syncs run 01J8ZQ --wait
+    Example: cohort syncs run "High spenders" --wait
     """
     session = session_of(context)
-    response: Any = session.sync().RunSync(sync_pb2.RunSyncRequest(sync_id=sync, request_id=uuid4().hex))
+    sync_id = names.sync_named(session_of(context), sync)
+    response: Any = session.sync().RunSync(sync_pb2.RunSyncRequest(sync_id=sync_id, request_id=uuid4().hex))
     if wait:
         response = wait_for(session, response.run.run_id)
     if as_json:
@@ -186,7 +191,8 @@ def pause(context: typer.Context, sync: SyncId, as_json: Json = False) -> None:
 
     Example: cohort syncs pause 01J8ZQ
     """
-    request = sync_pb2.PauseSyncRequest(sync_id=sync, request_id=uuid4().hex)
+    sync_id = names.sync_named(session_of(context), sync)
+    request = sync_pb2.PauseSyncRequest(sync_id=sync_id, request_id=uuid4().hex)
     _changed(session_of(context).sync().PauseSync(request), as_json)
 
 
@@ -196,7 +202,8 @@ def resume(context: typer.Context, sync: SyncId, as_json: Json = False) -> None:
 
     Example: cohort syncs resume 01J8ZQ
     """
-    request = sync_pb2.ResumeSyncRequest(sync_id=sync, request_id=uuid4().hex)
+    sync_id = names.sync_named(session_of(context), sync)
+    request = sync_pb2.ResumeSyncRequest(sync_id=sync_id, request_id=uuid4().hex)
     _changed(session_of(context).sync().ResumeSync(request), as_json)
 
 
@@ -219,7 +226,8 @@ def edit(
     """
     schedule = schedule_of(every, hourly, daily, once, time_zone)
     request = sync_pb2.UpdateSyncRequest(request_id=uuid4().hex)
-    request.sync.sync_id = sync
+    sync_id = names.sync_named(session_of(context), sync)
+    request.sync.sync_id = sync_id
     if schedule is not None:
         request.sync.schedule.CopyFrom(schedule)
         request.update_mask.paths.append("schedule")
@@ -242,7 +250,8 @@ def delete(context: typer.Context, sync: SyncId, yes: Yes = False) -> None:
     """
     if can_ask(yes):
         typer.confirm(f"Delete the sync {sync}? The destination keeps its members.", abort=True)
-    request = sync_pb2.DeleteSyncRequest(sync_id=sync, request_id=uuid4().hex)
+    sync_id = names.sync_named(session_of(context), sync)
+    request = sync_pb2.DeleteSyncRequest(sync_id=sync_id, request_id=uuid4().hex)
     session_of(context).sync().DeleteSync(request)
     say(f"deleted sync {sync}")
 
@@ -259,7 +268,8 @@ def runs(
 
     Example: cohort syncs runs 01J8ZQ --limit 5
     """
-    request = sync_pb2.ListSyncRunsRequest(sync_id=sync)
+    sync_id = names.sync_named(session_of(context), sync)
+    request = sync_pb2.ListSyncRunsRequest(sync_id=sync_id)
     call = session_of(context).sync().ListSyncRuns
     response = listing(call, request, "runs", limit=limit, everything=everything)
     if as_json:

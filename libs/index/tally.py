@@ -3,7 +3,7 @@
 A checkpoint holds, for every customer, how many events lie before a day: the difference of two is the count of
 any stretch of whole checkpoints, and the few days between a checkpoint and the end of a window are counted by
 their rows. So a count over any window costs a pass over two arrays of bytes, however many events are in it.
-Only where a segment is dense: an event for every few customers.
+Only where events are dense: some for every few customers between two checkpoints.
 
 Counts are bytes that wrap at 256; the few customers with more events than that in a segment are counted apart.
 What comes out stops at 255: enough for any test of a number below that.
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 CHECKPOINT_DAYS = 4
 """Closer ones cost memory (a byte a customer each), wider ones time (half as many days counted by rows)."""
-CUSTOMERS_A_ROW = 4
-"""A segment with fewer rows than customers / this has no tally: counting its rows is cheaper."""
+BYTES_A_ROW = 16
+"""A segment that would pay more for its tally has none: counting its few rows is cheaper."""
 TOP = 255
 """Where counts stop: the largest byte."""
 HEAVY = 255
@@ -29,9 +29,10 @@ HEAVY = 255
 class Tally:
     """Running counts of one segment.
 
-    `before[i]`, (customers,) uint8, are the events before day 4 × i, modulo 256, and `rows[i]`, int64, the first
-    row behind it. `heavy`, (h,) uint32, are the customers with many events, ascending, with their exact running
-    counts `heavy_before[i]`, (h,) int64, and `is_heavy`, (customers,) bool. `most` bounds all counts, up to 255.
+    Checkpoint i stands before row `rows[i]`, int64, the first at 0 and the last at the end; `before[i - 1]`,
+    (customers,) uint8, are the events before it, modulo 256. `heavy`, (h,) uint32, are the customers with many
+    events, ascending, with their exact running counts `heavy_before[i]`, (h,) int64, and `is_heavy`, (customers,)
+    bool. `most` bounds all counts, up to 255.
     """
 
     before: NDArray[np.uint8]
@@ -44,7 +45,9 @@ class Tally:
     def between(self, customer: NDArray[np.uint32], first: int, end: int) -> NDArray[np.uint8]:
         """Count the events in the rows first … end − 1, given the rows' customers: (customers,), up to 255."""
         low, high = (int(np.abs(self.rows - row).argmin()) for row in (first, end))
-        counts: NDArray[np.uint8] = self.before[high] - self.before[low]
+        counts = self.before[high - 1].copy() if high else np.zeros(self.before.shape[1], np.uint8)
+        if low:
+            counts -= self.before[low - 1]
         heavy: NDArray[np.int64] = self.heavy_before[high] - self.heavy_before[low]
         for start, stop in ((int(self.rows[high]), end), (first, int(self.rows[low]))):
             if start == stop:
@@ -61,16 +64,18 @@ class Tally:
 def make_tally(customer: NDArray[np.uint32], day_rows: NDArray[np.int64]) -> Tally | None:
     """Count a segment's rows, in time order, at every checkpoint; None where it is too sparse to pay."""
     customers = int(customer.max()) + 1
-    if len(customer) * CUSTOMERS_A_ROW < customers:
+    rows = np.unique(np.concatenate((day_rows[::CHECKPOINT_DAYS], [0, len(customer)])))
+    if (len(rows) - 1) * customers > len(customer) * BYTES_A_ROW:
         return None
     total = np.bincount(customer, minlength=customers)
     heavy = np.flatnonzero(total > HEAVY)
-    rows = day_rows[::CHECKPOINT_DAYS]
-    before = np.zeros((len(rows), customers), np.uint8)
+    before = np.zeros((len(rows) - 1, customers), np.uint8)
     heavy_before = np.zeros((len(rows), len(heavy)), np.int64)
+    so_far = np.zeros(customers, np.uint8)
     for place in range(1, len(rows)):
         between = np.bincount(customer[rows[place - 1] : rows[place]], minlength=customers)
-        before[place] = before[place - 1] + between.astype(np.uint8)
+        so_far += between.astype(np.uint8)
+        before[place - 1] = so_far
         heavy_before[place] = heavy_before[place - 1] + between[heavy]
     is_heavy = total > HEAVY if len(heavy) else np.empty(0, np.bool_)
     return Tally(before, rows, heavy.astype(np.uint32), heavy_before, is_heavy, min(int(total.max()), TOP))

@@ -81,6 +81,20 @@ class TestDestinations:
 
 
 class TestSyncs:
+    @pytest.fixture(autouse=True)
+    def _no_cohort_has_the_name_of_a_sync(self, fakes: Fakes) -> None:
+        fakes.answers["ListCohorts"] = cohort_pb2.ListCohortsResponse()
+
+    def test_the_name_of_a_cohort_stands_for_its_one_sync(self, fakes: Fakes, cli: Cli) -> None:
+        named = cohort_pb2.Cohort(cohort_id="c-1", name="Loyal")
+        fakes.answers["ListCohorts"] = cohort_pb2.ListCohortsResponse(cohorts=[named])
+        fakes.answers["ListSyncs"] = sync_pb2.ListSyncsResponse(syncs=[sync_pb2.Sync(sync_id="s-7")])
+        fakes.answers["DeleteSync"] = sync_pb2.DeleteSyncResponse()
+        assert cli("syncs", "delete", "Loyal", "--yes").exit_code == 0
+        assert fakes.requests["DeleteSync"][0].sync_id == "s-7"
+        fakes.answers["ListSyncs"] = sync_pb2.ListSyncsResponse()
+        assert "has none" in cli("syncs", "delete", "Loyal", "--yes").stderr
+
     def test_add_resolves_names_and_reads_the_schedule(self, fakes: Fakes, named: None, cli: Cli) -> None:
         fakes.answers["CreateSync"] = sync_pb2.CreateSyncResponse(sync=a_sync())
         arguments = ("--every", "15m", "--mode", "add-only", "--max-remove-fraction", "0.2")
