@@ -1,11 +1,10 @@
 """What does CohortService answer? Translation between the wire and the runner, and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
-from google.protobuf import struct_pb2, timestamp_pb2
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 from pyroaring import BitMap
@@ -13,22 +12,20 @@ from pyroaring import BitMap
 from libs.clock import Clock
 from libs.engine import SHARD, Engine
 from libs.errors import Invalid, Missing, NotBuilt, Refused
-from libs.events.batch import Scalar
-from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2, rule_pb2
+from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2
 from libs.rpc.errors import Context, code_of, number
 from libs.rpc.pages import Pages, page_size
+from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
 from services.cohort.advice import warnings
+from services.cohort.messages import UPDATABLE, as_of, read_fields, read_set, write_cohort
 from services.cohort.run import Moment, Result, Runner
 from services.cohort.store import Change, CohortRecord, CohortStore
 from services.cohort.translate import read_rule
 
-MAX_NAME_BYTES = 256
-MAX_DESCRIPTION_BYTES = 4096
 MAX_COHORTS = 1_000
 MAX_PAIRS = 10_000
 STREAM_PAGE = 1_000
-UPDATABLE = ("name", "description", "rule")
 
 
 class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
@@ -87,7 +84,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         if not request.HasField("rule"):
             raise Invalid("INVALID_RULE", "rule: is required", "rule")
         rule = read_rule(request.rule, self._engine.calendar)
-        result = self._runner.run(rule, _as_of(request), request.min_revision, nodes=request.with_node_sizes)
+        result = self._runner.run(rule, as_of(request), request.min_revision, nodes=request.with_node_sizes)
         return result, warnings(rule, result.moment.snapshot)
 
     async def CreateCohort(
@@ -99,12 +96,10 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
             raise NotBuilt(
                 "NOT_BUILT_YET", "this version of Cohort does not keep static cohorts yet", "cohort.static"
             )
-        _check_name(sent.name)
-        _check_description(sent.description)
-        rule = self._check_rule(sent)
+        fields = read_fields(sent, UPDATABLE, self._engine.calendar)
 
         def change(changes: Change) -> bytes:
-            record = changes.create(sent.name, sent.description, rule, self._clock())
+            record = changes.create(**fields, now=self._clock())
             return cohort_pb2.CreateCohortResponse(cohort=self._with_size(record)).SerializeToString()
 
         response = await self._mutate(request, change)
@@ -130,7 +125,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
             key = self._lists.keep(request, records) if len(records) > limit else b""
         stop = min(first + limit, len(records))
         return cohort_pb2.ListCohortsResponse(
-            cohorts=[_cohort(record) for record in records[first:stop]],
+            cohorts=[write_cohort(record) for record in records[first:stop]],
             next_page_token=self._lists.token(key, stop) if stop < len(records) else "",
         )
 
@@ -147,15 +142,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
             raise Invalid(
                 "INVALID_UPDATE_MASK", f"name what to change: {', '.join(UPDATABLE)}", "update_mask"
             )
-        changed: dict[str, Any] = {}
-        if "name" in paths:
-            _check_name(sent.name)
-            changed["name"] = sent.name
-        if "description" in paths:
-            _check_description(sent.description)
-            changed["description"] = sent.description
-        if "rule" in paths:
-            changed["rule"] = self._check_rule(sent)
+        changed = read_fields(sent, tuple(paths), self._engine.calendar)
 
         def change(changes: Change) -> bytes:
             before = changes.current(sent.cohort_id, sent.etag)
@@ -244,7 +231,11 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
     ) -> AsyncIterator[cohort_pb2.ResolveMembersResponse]:
         """Name the customers of a member set."""
         moment = await asyncio.to_thread(self._runner.moment, None, "")
-        members = self._read_set(request.members, moment)
+        if request.members.epoch != self._engine.epoch:
+            raise Refused(
+                "EPOCH_CHANGED", "these members are of another epoch; compare by customer ids instead"
+            )
+        members = read_set(request.members, moment.snapshot.customers)
         with_profiles = request.all_profile_fields or bool(request.profile_fields)
         fields = () if request.all_profile_fields else request.profile_fields
         result = Result(moment, members)
@@ -299,9 +290,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
             raise Invalid("MISSING_CUSTOMER_ID", "customer_id is empty", "customer_id")
         records = self._store.all()
         found, moment = await asyncio.to_thread(self._cohorts_with, request, records)
-        cohorts = [_cohort(record) for record in records if record.cohort_id in found]
-        for cohort in cohorts:
-            cohort.ClearField("rule")
+        cohorts = [write_cohort(r, with_rule=False) for r in records if r.cohort_id in found]
         response = cohort_pb2.LookupCohortsResponse(cohorts=cohorts, revision=moment.revision)
         response.as_of.FromMilliseconds(moment.as_of)
         return response
@@ -312,16 +301,9 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         key = (request_id, fingerprint(request)) if request_id else None
         return await asyncio.to_thread(self._store.mutate, key, self._clock(), change)
 
-    def _check_rule(self, sent: cohort_pb2.Cohort) -> bytes:
-        """Return a cohort's rule as it is kept. Raises `Invalid` for a bad one."""
-        if not sent.HasField("rule"):
-            raise Invalid("INVALID_RULE", "cohort.rule: is required", "cohort.rule")
-        read_rule(sent.rule, self._engine.calendar, "cohort.rule")
-        return sent.rule.SerializeToString(deterministic=True)
-
     def _with_size(self, record: CohortRecord) -> cohort_pb2.Cohort:
         moment = self._runner.moment(None, "")
-        cohort = _cohort(record)
+        cohort = write_cohort(record)
         cohort.size = len(self._runner.members(record, moment))
         cohort.size_revision = moment.revision
         return cohort
@@ -329,7 +311,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
     def _evaluate(self, request: Any) -> Result:
         """Return the members of the cohort that a request names, at the moment it names."""
         record = self._store.get(request.cohort_id)
-        moment = self._runner.moment(_as_of(request), request.min_revision)
+        moment = self._runner.moment(as_of(request), request.min_revision)
         return Result(moment, self._runner.members(record, moment), name=record.name)
 
     def _members(self, moment: Moment, page: NDArray[np.uint32], fields: Any) -> list[event_pb2.Member]:
@@ -337,31 +319,13 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         ids = self._engine.customer_ids(page)
         profiles = self._engine.profiles(moment.snapshot, page, frozenset(fields))
         return [
-            event_pb2.Member(customer_id=customer_id, data=_struct(data))
+            event_pb2.Member(customer_id=customer_id, data=struct(data))
             for customer_id, data in zip(ids, profiles, strict=True)
         ]
 
-    def _read_set(self, sent: cohort_pb2.MemberSet, moment: Moment) -> BitMap:
-        if sent.epoch != self._engine.epoch:
-            raise Refused(
-                "EPOCH_CHANGED", "these members are of another epoch; compare by customer ids instead"
-            )
-        members = BitMap()
-        for place, shard in enumerate(sent.shards):
-            field = f"members.shards[{place}]"
-            if shard.shard != SHARD:
-                raise Invalid("UNKNOWN_SHARD", "there is no such shard", f"{field}.shard")
-            try:
-                members |= BitMap.deserialize(shard.roaring)
-            except ValueError:
-                raise Invalid("INVALID_BITMAP", "these bytes are no bitmap", f"{field}.roaring") from None
-            if members and members.max() >= moment.snapshot.customers:
-                raise Invalid("UNKNOWN_MEMBER", "there are no such members", f"{field}.roaring")
-        return members
-
     def _cohorts_with(self, request: Any, records: list[CohortRecord]) -> tuple[set[str], Moment]:
         """Return the ids of those cohorts that a request's customer is in."""
-        moment = self._runner.moment(_as_of(request), request.min_revision)
+        moment = self._runner.moment(as_of(request), request.min_revision)
         customer = self._engine.customer(request.customer_id, moment.snapshot)
         if customer is None:
             return set(), moment
@@ -370,7 +334,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
     def _check_pairs(
         self, request: cohort_pb2.BatchCheckMembershipRequest
     ) -> cohort_pb2.BatchCheckMembershipResponse:
-        moment = self._runner.moment(_as_of(request), request.min_revision)
+        moment = self._runner.moment(as_of(request), request.min_revision)
         response = cohort_pb2.BatchCheckMembershipResponse(revision=moment.revision)
         response.as_of.FromMilliseconds(moment.as_of)
         evaluated: dict[str, BitMap] = {}
@@ -392,42 +356,3 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
             member = customer is not None and customer in members
             response.results.append(cohort_pb2.MembershipResult(member=member))
         return response
-
-
-def _as_of(request: Any) -> timestamp_pb2.Timestamp | None:
-    return request.as_of if request.HasField("as_of") else None
-
-
-def _check_name(name: str) -> None:
-    if not name.strip():
-        raise Invalid("INVALID_COHORT_NAME", "a cohort needs a name", "cohort.name")
-    if len(name.encode()) > MAX_NAME_BYTES:
-        raise Invalid("INVALID_COHORT_NAME", f"a name has at most {MAX_NAME_BYTES} bytes", "cohort.name")
-
-
-def _check_description(description: str) -> None:
-    if len(description.encode()) > MAX_DESCRIPTION_BYTES:
-        raise Invalid(
-            "INVALID_DESCRIPTION",
-            f"a description has at most {MAX_DESCRIPTION_BYTES} bytes",
-            "cohort.description",
-        )
-
-
-def _cohort(record: CohortRecord) -> cohort_pb2.Cohort:
-    cohort = cohort_pb2.Cohort(
-        cohort_id=record.cohort_id,
-        name=record.name,
-        description=record.description,
-        rule=rule_pb2.Rule.FromString(record.rule),
-        etag=record.etag,
-    )
-    cohort.create_time.FromMilliseconds(record.create_time)
-    cohort.update_time.FromMilliseconds(record.update_time)
-    return cohort
-
-
-def _struct(data: Mapping[str, Scalar]) -> struct_pb2.Struct:
-    written = struct_pb2.Struct()
-    written.update(data)
-    return written

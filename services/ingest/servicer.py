@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from libs.clock import Clock
 from libs.engine import Engine
 from libs.errors import Invalid, Missing
-from libs.events.batch import Batch, Kind, Scalar
+from libs.events.batch import Batch, Kind
 from libs.events.commit import Receipt, Refusal, Submission
 from libs.events.log import LoggedEvent
 from libs.events.predefined import EVENT_ATTRIBUTES, EVENT_TYPES, PROFILE_ATTRIBUTES
@@ -21,6 +21,7 @@ from libs.index.catalog import Catalog, EventTypeSummary, KindSummary
 from libs.index.snapshot import Snapshot
 from libs.rpc.errors import Context
 from libs.rpc.pages import Pages, page_size
+from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
 from services.ingest.columns import collect_columns
 from services.ingest.rows import collect_events, collect_lines, scalars
@@ -216,13 +217,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             revision=self._engine.token(snapshot),
             time_zone=self._engine.calendar.zone.key,
         )
-
-
-def struct(data: Mapping[str, Scalar]) -> struct_pb2.Struct:
-    """Write attributes as a Struct."""
-    written = struct_pb2.Struct()
-    written.update(data)
-    return written
 
 
 def _request_key(request: Message) -> tuple[str, bytes] | None:

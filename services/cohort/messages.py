@@ -1,0 +1,84 @@
+"""How does a saved cohort look on the wire, and what may a client write into one?"""
+
+from typing import Any
+
+from google.protobuf import timestamp_pb2
+from pyroaring import BitMap
+
+from libs.engine import SHARD
+from libs.errors import Invalid
+from libs.gen.cohort.v1 import cohort_pb2, rule_pb2
+from libs.index.calendar import Calendar
+from services.cohort.store import CohortRecord
+from services.cohort.translate import read_rule
+
+MAX_NAME_BYTES = 256
+MAX_DESCRIPTION_BYTES = 4096
+UPDATABLE = ("name", "description", "rule")
+
+
+def write_cohort(record: CohortRecord, *, with_rule: bool = True) -> cohort_pb2.Cohort:
+    """Write a saved cohort, without its size."""
+    cohort = cohort_pb2.Cohort(
+        cohort_id=record.cohort_id, name=record.name, description=record.description, etag=record.etag
+    )
+    if with_rule:
+        cohort.rule.CopyFrom(rule_pb2.Rule.FromString(record.rule))
+    cohort.create_time.FromMilliseconds(record.create_time)
+    cohort.update_time.FromMilliseconds(record.update_time)
+    return cohort
+
+
+def read_fields(sent: cohort_pb2.Cohort, fields: tuple[str, ...], calendar: Calendar) -> dict[str, Any]:
+    """Read what a client wrote into some of `UPDATABLE`, as it is kept. Raises `Invalid`, `NotBuilt`."""
+    readers = {"name": _read_name, "description": _read_description}
+    read: dict[str, Any] = {field: readers[field](sent) for field in fields if field in readers}
+    if "rule" in fields:
+        read["rule"] = _read_rule(sent, calendar)
+    return read
+
+
+def _read_name(sent: cohort_pb2.Cohort) -> str:
+    if not sent.name.strip():
+        raise Invalid("INVALID_COHORT_NAME", "a cohort needs a name", "cohort.name")
+    if len(sent.name.encode()) > MAX_NAME_BYTES:
+        raise Invalid("INVALID_COHORT_NAME", f"a name has at most {MAX_NAME_BYTES} bytes", "cohort.name")
+    return sent.name
+
+
+def _read_description(sent: cohort_pb2.Cohort) -> str:
+    if len(sent.description.encode()) > MAX_DESCRIPTION_BYTES:
+        raise Invalid(
+            "INVALID_DESCRIPTION",
+            f"a description has at most {MAX_DESCRIPTION_BYTES} bytes",
+            "cohort.description",
+        )
+    return sent.description
+
+
+def _read_rule(sent: cohort_pb2.Cohort, calendar: Calendar) -> bytes:
+    if not sent.HasField("rule"):
+        raise Invalid("INVALID_RULE", "cohort.rule: is required", "cohort.rule")
+    read_rule(sent.rule, calendar, "cohort.rule")
+    return sent.rule.SerializeToString(deterministic=True)
+
+
+def read_set(sent: cohort_pb2.MemberSet, customers: int) -> BitMap:
+    """Read members of this deployment, numbered below `customers`. Raises `Invalid`."""
+    members = BitMap()
+    for place, shard in enumerate(sent.shards):
+        field = f"members.shards[{place}]"
+        if shard.shard != SHARD:
+            raise Invalid("UNKNOWN_SHARD", "there is no such shard", f"{field}.shard")
+        try:
+            members |= BitMap.deserialize(shard.roaring)
+        except ValueError:
+            raise Invalid("INVALID_BITMAP", "these bytes are no bitmap", f"{field}.roaring") from None
+        if members and members.max() >= customers:
+            raise Invalid("UNKNOWN_MEMBER", "there are no such members", f"{field}.roaring")
+    return members
+
+
+def as_of(request: Any) -> timestamp_pb2.Timestamp | None:
+    """Return the instant that a request names, None where it names none."""
+    return request.as_of if request.HasField("as_of") else None
