@@ -43,7 +43,7 @@ def exists(parts: Sequence[Part], condition: Bound | None, first: int, end: int,
         if isinstance(part, Segment) and posting is not None:
             _cover_posting(part, posting, first, end, bitmaps, pieces)
         else:
-            pieces.append(part.customer[select(part, condition, first, end)])
+            pieces.append(owners_of(part, condition, first, end))
     found = [piece for piece in pieces if len(piece)]
     if found:
         owners = np.concatenate(found)
@@ -69,7 +69,7 @@ def counted(
     tallies = [part.tally for part in inside if isinstance(part, Segment) and part.tally]
     if condition is None and tallies and max(wanted[0] - 1, wanted[1] or 0) < TOP:
         return _by_tallies(inside, first, end, wanted, customers)
-    pieces = [part.customer[select(part, condition, first, end)] for part in inside]
+    pieces = [owners_of(part, condition, first, end) for part in inside]
     owners = np.concatenate(pieces) if pieces else NO_ROWS
     if len(owners) * BINCOUNT_SHARE > customers:
         return roaring.from_mask(_fits(np.bincount(owners, minlength=customers), wanted))
@@ -90,7 +90,7 @@ def _by_tallies(
             counts = part.tally.between(part.customer, part.row_at(first), part.row_at(end))
             totals.add(counts, part.tally.most)
         else:
-            totals.add_rows(part.customer[select(part, None, first, end)])
+            totals.add_rows(owners_of(part, None, first, end))
     return roaring.from_mask(_fits(totals.counts, wanted))
 
 
@@ -109,34 +109,36 @@ def _within(parts: Sequence[Part], first: int, end: int) -> Iterator[Part]:
             yield part
 
 
-def select(part: Part, condition: Bound | None, first: int, end: int) -> Selection:
-    """Return the rows of a part with first ≤ time < end that satisfy a condition."""
+def owners_of(part: Part, condition: Bound | None, first: int, end: int) -> NDArray[np.uint32]:
+    """Return the customers of a part's events, first ≤ time < end, that satisfy a condition, one an event."""
     if isinstance(part, Segment):
-        return _select_segment(part, condition, part.row_at(first), part.row_at(end))
+        return _owners_in_segment(part, condition, part.row_at(first), part.row_at(end))
     inside = (part.time >= first) & (part.time < end)
     if condition is not None:
         columns = PlainColumns(len(part), lambda attribute, kind: part.columns.get((attribute, kind)))
         inside &= mask(condition, columns)
-    return np.flatnonzero(inside)
+    return part.customer[np.flatnonzero(inside)]
 
 
-def _select_segment(segment: Segment, condition: Bound | None, first: int, end: int) -> Selection:
-    span = slice(first, max(first, end))
+def _owners_in_segment(segment: Segment, condition: Bound | None, first: int, end: int) -> NDArray[np.uint32]:
     if condition is None or first >= end:
-        return span
+        return segment.customer[first : max(first, end)]
     rows = _candidates(segment, condition)
     if rows is not None:
         rows = _between(rows, first, end)
         if isinstance(condition, BoundTest):
-            return rows
+            return segment.customer[rows]
         if len(rows) * POSTING_FACTOR < end - first:
-            return rows[mask(condition, SegmentColumns(segment, rows, len(rows)))]
+            return segment.customer[rows[mask(condition, SegmentColumns(segment, rows, len(rows)))]]
     tests = condition.conditions if isinstance(condition, BoundAll) else (condition,)
     return _narrow(segment, sorted(tests, key=_cost), first, end)
 
 
-def _narrow(segment: Segment, tests: Sequence[Bound], first: int, end: int) -> NDArray[Any]:
-    """Return the rows first … end − 1 that pass every test; once few are left, only those are tested further."""
+def _narrow(segment: Segment, tests: Sequence[Bound], first: int, end: int) -> NDArray[np.uint32]:
+    """Return the customers of the rows first … end − 1 that pass every test, one a row.
+
+    Once few rows are left, only those are tested further.
+    """
     passing = np.ones(end - first, np.bool_)
     for place, test in enumerate(tests):
         passing &= mask(test, SegmentColumns(segment, slice(first, end), end - first))
@@ -144,8 +146,8 @@ def _narrow(segment: Segment, tests: Sequence[Bound], first: int, end: int) -> N
             rows = np.flatnonzero(passing) + first
             for later in tests[place + 1 :]:
                 rows = rows[mask(later, SegmentColumns(segment, rows, len(rows)))]
-            return rows
-    return np.flatnonzero(passing) + first
+            return segment.customer[rows]
+    return segment.customer[first:end][np.flatnonzero(passing)]  # a random mask costs twice as much
 
 
 def _cost(condition: Bound) -> int:
