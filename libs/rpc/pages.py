@@ -20,7 +20,10 @@ LIFETIME_MS = 600_000
 MAX_RESULTS = 256
 DEFAULT_SIZE = 1000
 MAX_SIZE = 10_000
-ID_BYTES = 16
+RANDOM_BYTES = 16
+PRINT_BYTES = 8
+ID_BYTES = RANDOM_BYTES + PRINT_BYTES
+"""What names a result: chance, and which request it is of."""
 PLACE_BYTES = 8
 
 T = TypeVar("T")
@@ -39,7 +42,7 @@ class Pages(Generic[T]):
     def __init__(self, clock: Clock, *, token_field: str = "page_token") -> None:
         self._clock = clock
         self._field = token_field
-        self._results: OrderedDict[bytes, tuple[int, bytes, T]] = OrderedDict()
+        self._results: OrderedDict[bytes, tuple[int, T]] = OrderedDict()
 
     def find(self, request: Message) -> tuple[T, bytes, int] | None:
         """Return (result, its id, place) that the request's token stands for; None where it has no token.
@@ -54,9 +57,13 @@ class Pages(Generic[T]):
             decoded = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             decoded = b""
-        if len(decoded) != ID_BYTES + PLACE_BYTES:
-            raise self._foreign()
-        key = decoded[:ID_BYTES]
+        key, of_request = decoded[:ID_BYTES], self._fingerprint(request)
+        if len(decoded) != ID_BYTES + PLACE_BYTES or key[RANDOM_BYTES:] != of_request:
+            raise Invalid(
+                "PAGE_TOKEN_FOREIGN",
+                f"this {self._field} is of another request; send the one of the page before, all else unchanged",
+                self._field,
+            )
         held = self._results.get(key)
         if held is None or self._clock() - held[0] > LIFETIME_MS:
             raise Invalid(
@@ -64,17 +71,14 @@ class Pages(Generic[T]):
                 f"the list this {self._field} stands for is no longer held; start again without it",
                 self._field,
             )
-        _, of_request, result = held
-        if of_request != self._fingerprint(request):
-            raise self._foreign()
-        self._results[key] = (self._clock(), of_request, result)
+        self._results[key] = (self._clock(), held[1])
         self._results.move_to_end(key)
-        return result, key, int.from_bytes(decoded[ID_BYTES:], "big")
+        return held[1], key, int.from_bytes(decoded[ID_BYTES:], "big")
 
     def keep(self, request: Message, result: T) -> bytes:
         """Hold a result for further pages of a request; return its id."""
-        key = os.urandom(ID_BYTES)
-        self._results[key] = (self._clock(), self._fingerprint(request), result)
+        key = os.urandom(RANDOM_BYTES) + self._fingerprint(request)
+        self._results[key] = (self._clock(), result)
         while len(self._results) > MAX_RESULTS:
             self._results.popitem(last=False)
         return key
@@ -85,11 +89,4 @@ class Pages(Generic[T]):
 
     def _fingerprint(self, request: Message) -> bytes:
         known = request.DESCRIPTOR.fields_by_name
-        return fingerprint(request, tuple(n for n in (self._field, "page_size") if n in known))
-
-    def _foreign(self) -> Invalid:
-        return Invalid(
-            "PAGE_TOKEN_FOREIGN",
-            f"this {self._field} is of another request; send the one of the page before, all else unchanged",
-            self._field,
-        )
+        return fingerprint(request, tuple(n for n in (self._field, "page_size") if n in known))[:PRINT_BYTES]

@@ -10,6 +10,8 @@ from libs.index.condition import AllOf, AnyOf, Condition, NotOf, Test
 from libs.index.snapshot import Snapshot
 from services.cohort.rule import All, Any, Did, Not, Profile, Rule
 
+PREDEFINED = {*EVENT_ATTRIBUTES, *PROFILE_ATTRIBUTES}
+
 
 def warnings(rule: Rule, snapshot: Snapshot) -> list[str]:
     """Return a sentence for each name of a rule that was never seen, each once, in order."""
@@ -30,12 +32,12 @@ def _walk(rule: Rule, snapshot: Snapshot) -> Iterator[str]:
             parts = seen or [part for parts in snapshot.parts.values() for part in parts]
             known = {snapshot.names[attribute] for part in parts for attribute, _ in part.columns}
             for attribute in _attributes(where):
-                if attribute not in known and attribute not in EVENT_ATTRIBUTES:
+                if attribute not in known and attribute not in PREDEFINED:
                     yield f"no event of type {event_type!r} has had the attribute {attribute!r} yet"
         case Profile(where):
             known = {snapshot.names[attribute] for attribute, _ in snapshot.profiles.columns}
             for attribute in _attributes(where):
-                if attribute not in known and attribute not in PROFILE_ATTRIBUTES:
+                if attribute not in known and attribute not in PREDEFINED:
                     yield f"no profile has had the attribute {attribute!r} yet"
 
 

@@ -21,10 +21,10 @@ OUT_OF_RANGE_MS = -1
 class JsonEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """One line: an Event in its JSON form."""
 
-    customer_id: str = ""
-    event_type: str = ""
+    customer_id: str | None = None
+    event_type: str | None = None
     event_time: str | None = None
-    event_id: str = ""
+    event_id: str | None = None
     data: dict[str, str | float | bool | list[Any] | dict[str, Any] | None] | None = None
 
 
@@ -82,7 +82,8 @@ def collect_lines(json_lines: bytes, arrival: int) -> RowCollector:
             collector.refused.append(refused.at(index))
         else:
             data = event.data.items() if event.data else ()
-            collector.add(index, event.customer_id, event.event_type, time, event.event_id, data)
+            customer_id, event_type = event.customer_id or "", event.event_type or ""
+            collector.add(index, customer_id, event_type, time, event.event_id or "", data)
     return collector
 
 
@@ -109,10 +110,17 @@ def _not_finite(line: bytes, index: int) -> Refusal | None:
         return None
     data = event.get("data") if isinstance(event, dict) else None
     for attribute, value in data.items() if isinstance(data, dict) else ():
-        if isinstance(value, float) and not isfinite(value):
+        if isinstance(value, float | int) and not _is_finite(value):
             field = f"data.{attribute}".encode(errors="replace").decode()  # json lets lone surrogates by
             return Refusal(index, field, "NOT_FINITE", "a number must be finite")
     return None
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return isfinite(number)
+    except OverflowError:  # an integer past the largest double
+        return False
 
 
 def _malformed(error: msgspec.DecodeError, index: int) -> Refusal:

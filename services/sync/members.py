@@ -23,6 +23,8 @@ from services.sync.delivered import Entry
 
 CALL_SECONDS = 60.0
 """How long one call may take: evaluating a rule over everything takes seconds at most."""
+LIST_SECONDS = 5.0
+LIST_PAGE = 10_000
 EXACT_INTEGER = 2.0**53
 """Up to here a double that is whole is exactly one integer, and is written as one."""
 
@@ -78,6 +80,21 @@ class Members:
             )
         except grpc.RpcError as error:
             raise _translate(error) from error
+
+    async def existing(self) -> set[str] | None:
+        """Return the ids of all cohorts, or None where the cohort service does not say."""
+        found: set[str] = set()
+        token = ""
+        while True:
+            request = cohort_pb2.ListCohortsRequest(page_size=LIST_PAGE, page_token=token)
+            try:
+                page = await self._stub.ListCohorts(request, metadata=self._metadata, timeout=LIST_SECONDS)
+            except grpc.RpcError:
+                return None
+            found.update(cohort.cohort_id for cohort in page.cohorts)
+            token = page.next_page_token
+            if not token:
+                return found
 
     async def get(self, cohort_id: str) -> MemberSet:
         """Return the members as of now. Raises `CohortGone`, `MembersError`."""

@@ -6,6 +6,7 @@ changes are reported does not matter. Neighbours: `lifecycle` (the rules), `run`
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -16,7 +17,7 @@ from libs.errors import Fault, Overloaded, frames
 from services.sync.destinations.base import DeliveryError, Target
 from services.sync.lifecycle import COHORT_DELETED, STOPPED, Lifecycle, Outcome
 from services.sync.members import CohortGone, Members, MembersError
-from services.sync.model import Destination, Run, RunId, RunState, Sync, SyncId
+from services.sync.model import Destination, Run, RunId, RunState, Sync, SyncId, SyncState
 from services.sync.run import Cancelled, Delivery, RunError, Stopped
 from services.sync.scheduler import Scheduler
 from services.sync.store import Store
@@ -67,6 +68,21 @@ class Runner:
         with self._store.read() as txn:  # one small read: microseconds
             sync = self._store.sync(txn, sync_id)
         self._scheduler.set(sync_id, sync.next_run if sync else None)
+
+    async def pause_orphans(self) -> None:
+        """Pause the syncs whose cohorts were deleted; the cohort service does not tell, so it is asked."""
+
+        def active(txn: Any) -> list[Sync]:
+            return [sync for _, sync in self._store.syncs(txn) if sync.state is SyncState.ACTIVE]
+
+        syncs = await self._store.reading(active)  # before the cohorts: each of these had one
+        existing = await self._members.existing() if syncs else None
+        if existing is None:
+            return
+        for sync in syncs:
+            if sync.cohort_id not in existing:
+                pause = partial(self._lifecycle.pause_sync, sync_id=sync.sync_id, reason=COHORT_DELETED)
+                self.act(await self._store.writing(partial(pause, now=self._clock())))
 
     def act(self, outcome: Outcome) -> None:
         """Do what follows from a change that has been committed: set the timer, launch the run."""

@@ -156,6 +156,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
     async def GetSync(self, request: sync_pb2.GetSyncRequest, context: Context) -> sync_pb2.GetSyncResponse:
         """Show a sync."""
         sync_id = incoming.required(request.sync_id, "syncId")
+        await self._runner.pause_orphans()
         return await self._store.reading(
             lambda txn: sync_pb2.GetSyncResponse(sync=self._write(txn, self._lifecycle.sync(txn, sync_id)))
         )
@@ -164,6 +165,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         self, request: sync_pb2.ListSyncsRequest, context: Context
     ) -> sync_pb2.ListSyncsResponse:
         """List syncs, oldest first."""
+        await self._runner.pause_orphans()
         cohort_id, destination_id = request.cohort_id, request.destination_id
         paging = Paging(("ListSyncs", cohort_id, destination_id), request.page_size, request.page_token)
 

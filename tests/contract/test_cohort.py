@@ -307,7 +307,7 @@ def test_page_tokens_are_tied_to_their_request_and_expire(
         assert reason(**other) == "PAGE_TOKEN_FOREIGN"
     for text in ("x", "é", "AAAA", token[:-4]):
         assert reason(pageToken=text) == "PAGE_TOKEN_FOREIGN"
-    assert reason(pageToken=base64.urlsafe_b64encode(bytes(24)).decode()) == "PAGE_TOKEN_EXPIRED"
+    assert reason(pageToken=base64.urlsafe_b64encode(bytes(32)).decode()) == "PAGE_TOKEN_FOREIGN"
     assert api.call("RunRule", {**request, "pageToken": token, "pageSize": 9_999_999})["customerIds"] == [
         "c2",
         "c3",

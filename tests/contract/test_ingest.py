@@ -146,7 +146,6 @@ def test_timestamps_out_of_range_reject_the_event(api: Client, seconds: int, nan
         (b'{"customerId": "\xff", "eventType": "view"}', ""),
         (b'{"customerId": "\\ud800", "eventType": "view"}', ""),
         (b'{"customerId": 1, "eventType": "view"}', "customer_id"),
-        (b'{"customerId": null, "eventType": "view"}', "customer_id"),
         (b'{"customerId": "a", "eventType": ["view"]}', "event_type"),
         (b'{"customerId": "a", "eventType": "view", "eventTime": 5}', "event_time"),
         (b'{"customerId": "a", "eventType": "view", "data": []}', "data"),
@@ -603,3 +602,15 @@ def test_an_event_without_a_time_has_that_of_its_arrival(serving: tuple[Client, 
     assert {each["eventTime"] for each in api.call("ListCustomerEvents", {"customerId": "a"})["events"]} == {
         "2026-01-01T00:00:01.234Z"
     }
+
+
+def test_a_null_in_a_json_line_is_an_absent_field(api: Client) -> None:
+    lines = [
+        b'{"customerId": "a", "eventType": "t", "eventTime": null, "eventId": null, "data": null}',
+        b'{"customerId": null, "eventType": "t"}',
+        b'{"customerId": "a", "eventType": "t", "data": {"x": ' + b"9" * 400 + b"}}",
+    ]
+    sent = base64.b64encode(b"\n".join(lines)).decode()
+    answer = api.call("SendEventsJson", {"jsonLines": sent})
+    assert answer["accepted"] == 1
+    assert refusals(answer) == [(1, "customer_id", "MISSING_CUSTOMER_ID"), (2, "data.x", "NOT_FINITE")]

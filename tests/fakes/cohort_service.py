@@ -104,6 +104,13 @@ class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
         message = cohort_pb2.Cohort(cohort_id=request.cohort_id, name=cohort.name, size=len(cohort.members))
         return cohort_pb2.GetCohortResponse(cohort=message)
 
+    async def ListCohorts(  # noqa: N802
+        self, request: cohort_pb2.ListCohortsRequest, context: Context
+    ) -> cohort_pb2.ListCohortsResponse:
+        """List all cohorts."""
+        listed = [cohort_pb2.Cohort(cohort_id=cohort_id) for cohort_id in self.cohorts]
+        return cohort_pb2.ListCohortsResponse(cohorts=listed)
+
     async def GetMemberSet(  # noqa: N802
         self, request: cohort_pb2.GetMemberSetRequest, context: Context
     ) -> cohort_pb2.GetMemberSetResponse:

@@ -207,6 +207,20 @@ async def test_a_deleted_cohort_pauses_the_sync_and_removes_nobody(sync, cohorts
     assert (await sync.call("ResumeSync", {"syncId": sync_id}))["sync"]["state"] == "ACTIVE"
 
 
+async def test_a_sync_is_shown_paused_as_soon_as_its_cohort_is_deleted(sync, cohorts, receiver):
+    kept, gone = cohorts.add_cohort("Kept", ["ann"]), cohorts.add_cohort("Gone", ["ann"])
+    destination_id = await sync.webhook(receiver)
+    for cohort_id in (kept, gone):
+        await sync.sync(cohort_id, destination_id)
+    del cohorts.cohorts[gone]
+    listed = (await sync.call("ListSyncs", {}))["syncs"]
+    assert [(one["state"], one.get("stateReason")) for one in listed] == [
+        ("ACTIVE", None),
+        ("PAUSED", "COHORT_DELETED"),
+    ]
+    assert receiver.calls == []
+
+
 async def test_a_run_that_would_remove_too_many_fails_and_sends_nothing(sync, cohorts, receiver):
     cohort_id = cohorts.add_cohort("Few", ["a", "b", "c", "d"])
     made = await sync.sync(cohort_id, await sync.webhook(receiver), maxRemoveFraction=0.25)
