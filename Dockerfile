@@ -1,18 +1,19 @@
 FROM python:3.11-slim AS build
-WORKDIR /src
 COPY requirements-run.lock ./
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements-run.lock
-COPY pyproject.toml README.md ./
-COPY libs libs
-COPY services services
-RUN python -m venv /build && /build/bin/pip install --no-cache-dir hatchling \
-    && /build/bin/python -m hatchling build -t wheel -d /wheel \
-    && /venv/bin/pip install --no-cache-dir --no-deps /wheel/*.whl
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-run.lock
+COPY libs /app/libs
+COPY services /app/services
+# Run from its folder rather than built and installed: a build would fetch a build backend that no hash pins.
+RUN printf '#!/bin/sh\nexec python -m libs.cli.main "$@"\n' > /venv/bin/cohort \
+    && chmod 755 /venv/bin/cohort \
+    && /venv/bin/python -m compileall -q /app
 
 FROM python:3.11-slim
 COPY --from=build /venv /venv
+COPY --from=build /app /app
 RUN useradd --uid 10001 --no-create-home cohort && install -d -o cohort -g cohort /data
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1
 USER cohort
 VOLUME /data
 ENTRYPOINT ["cohort"]

@@ -1,5 +1,7 @@
 """The compose file's three commands work as processes: there is no container engine where tests run."""
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,14 @@ import grpc
 import pytest
 import yaml
 
+from libs.rpc import server
+from services.sync import runner
 from tests.contract.harness import Client
 from tests.integration.processes import ROOT, Process, started
 
+SERVICES = ("ingest", "cohort", "sync")
+HOLDER = "pids"
+"""The container whose process ids the services share."""
 KEY = "a key of this test"
 BEARER = (("authorization", f"Bearer {KEY}"),)
 
@@ -59,10 +66,64 @@ def test_the_commands_serve_one_log_with_one_key(compose: dict[str, Any], tmp_pa
 
 
 def test_all_services_share_image_volume_and_process_ids(compose: dict[str, Any]) -> None:
-    services = compose["services"]
-    assert {service["image"] for service in services.values()} == {"cohort"}
+    containers = compose["services"]
+    services = {name: containers[name] for name in SERVICES}
+    assert set(containers) == {*SERVICES, HOLDER}
+    assert {container["image"] for container in containers.values()} == {"cohort"}
     assert all(service["volumes"] == ["data:/data"] for service in services.values())
-    assert all(services[name]["pid"] == "service:ingest" for name in ("cohort", "sync"))
-    assert all(service["read_only"] and service["user"] != "root" for service in services.values())
-    assert all("COHORT_API_KEY" in service["environment"] for service in services.values())
+    assert all(service["pid"] == f"service:{HOLDER}" for service in services.values())
+    assert all(HOLDER in service["depends_on"] for service in services.values())
+    assert all(each["read_only"] and each["user"] == "10001:10001" for each in containers.values())
+    assert all(
+        service["environment"]["COHORT_API_KEY"].startswith("${COHORT_API_KEY:?")
+        for service in services.values()
+    )
     assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service["ports"])
+
+
+def test_the_holder_of_process_ids_has_nothing_to_lose(compose: dict[str, Any]) -> None:
+    holder = compose["services"][HOLDER]
+    assert holder["entrypoint"] == ["sleep", "infinity"]
+    assert holder["init"] is True
+    assert holder["network_mode"] == "none"
+    assert not {"volumes", "environment", "ports", "pid"} & set(holder)
+
+
+def test_a_stop_waits_for_a_batch_and_then_for_calls(compose: dict[str, Any]) -> None:
+    drain = runner.DRAIN_SECONDS + server.DRAIN_SECONDS
+    graces = [compose["services"][name]["stop_grace_period"] for name in SERVICES]
+    assert all(int(grace.removesuffix("s")) > drain for grace in graces)
+
+
+def test_each_service_is_asked_for_its_health_where_it_listens(compose: dict[str, Any]) -> None:
+    for name in SERVICES:
+        service = compose["services"][name]
+        port = service["command"][service["command"].index("--listen") + 1].rpartition(":")[2]
+        assert service["healthcheck"]["test"] == ["CMD", "cohort", "--target", f"127.0.0.1:{port}", "health"]
+        assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_the_image_installs_only_what_a_hash_pins() -> None:
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    installs = [line for line in lines if "pip install" in line]
+    assert len(installs) == 1
+    assert all("--require-hashes -r requirements-run.lock" in line for line in installs)
+    assert "USER cohort" in lines
+
+
+def test_what_the_image_runs_is_what_was_tested() -> None:
+    tested, runs = (locked(ROOT / name) for name in ("requirements.lock", "requirements-run.lock"))
+    assert runs
+    assert {name: tested.get(name) for name in runs} == runs
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {re.split("[><=]", one)[0] for one in project["dependencies"]} <= set(runs)
+
+
+def locked(file: Path) -> dict[str, tuple[str, frozenset[str]]]:
+    """Return the version and the hashes of each package of a lock file."""
+    found = {}
+    for entry in re.split(r"\n(?=\w)", file.read_text()):
+        head = re.match(r"([\w.-]+)==([\w.+!]+)", entry)
+        assert head, entry
+        found[head[1]] = (head[2], frozenset(re.findall(r"--hash=(\S+)", entry)))
+    return found
