@@ -1,5 +1,6 @@
 """Which resource does a person mean? Names and ids are both taken; a name wins over an equal id."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,6 +8,9 @@ from libs.cli.errors import Failed
 from libs.cli.paging import joined
 from libs.cli.session import Session
 from libs.gen.cohort.v1 import cohort_pb2, sync_pb2
+
+SYNC_ID = re.compile(r"syn_[0-9a-f]{22}")
+"""What is no cohort's name in all likelihood, and spares a look at the cohort service."""
 
 
 def cohorts(session: Session) -> Any:
@@ -32,6 +36,8 @@ def destination_named(session: Session, wanted: str) -> Any:
 
 def sync_named(session: Session, wanted: str) -> str:
     """Return the id of the one sync of the cohort of this name; what is no cohort's name is a sync's id itself."""
+    if SYNC_ID.fullmatch(wanted):
+        return wanted
     named = [one.cohort_id for one in cohorts(session).cohorts if one.name == wanted]
     if not named:
         return wanted

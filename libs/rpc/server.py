@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 import structlog
-from google.protobuf import descriptor_pool
+from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -27,6 +27,7 @@ from libs.rpc.errors import Context, abort
 
 DRAIN_SECONDS = 20.0
 """How long calls under way may go on after SIGTERM."""
+REFLECTION_V1_FILE = "grpc/reflection/v1/reflection.proto"
 REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
 
 log = structlog.get_logger()
@@ -230,6 +231,7 @@ class Server:
 
     def _add_reflection(self) -> None:
         """Serve v1 and v1alpha of reflection: the same messages under two names."""
+        _describe_reflection_v1()
         names = (*self._names, health.SERVICE_NAME, *REFLECTION_SERVICES)
         servicer = reflection.aio.ReflectionServicer(names, pool=descriptor_pool.Default())
         handler = grpc.stream_stream_rpc_method_handler(
@@ -250,6 +252,19 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+def _describe_reflection_v1() -> None:
+    """Add the descriptors of v1 to the pool: grpcio-reflection ships those of v1alpha alone."""
+    pool = descriptor_pool.Default()
+    try:
+        pool.FindFileByName(REFLECTION_V1_FILE)
+    except KeyError:
+        alpha = descriptor_pb2.FileDescriptorProto()
+        reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
+        alpha.ClearField("name")
+        text = text_format.MessageToString(alpha).replace("reflection.v1alpha", "reflection.v1")
+        pool.Add(text_format.Parse(text, descriptor_pb2.FileDescriptorProto(name=REFLECTION_V1_FILE)))
 
 
 async def until_stopped() -> None:

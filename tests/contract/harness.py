@@ -59,8 +59,8 @@ class Reflected:
             each.name for each in self._one(list_services="").list_services_response.service
         )
         for name in self.services:
-            if name.startswith("cohort."):
-                self._learn(file_containing_symbol=name)
+            self._learn(file_containing_symbol=name)
+            self._pool.FindServiceByName(name)  # what is listed is described
         self._methods = {
             method.name: method
             for name in self.services
