@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from google.protobuf import struct_pb2, timestamp_pb2
@@ -71,12 +72,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Append a columnar batch."""
         _check_size(len(request.customer_ids), MAX_ROWS, "rows", "customer_ids")
         receipt = await self._send(request, lambda: collect_columns(request, self._clock()))
-        return ingest_pb2.SendEventColumnsResponse(
-            revision=self._engine.revision_token(receipt.revision),
-            accepted=receipt.accepted,
-            duplicates=receipt.duplicates,
-            rejected=_rejections(receipt),
-        )
+        return ingest_pb2.SendEventColumnsResponse(duplicates=receipt.duplicates, **self._outcome(receipt))
 
     async def SendEventsJson(
         self, request: ingest_pb2.SendEventsJsonRequest, context: Context
@@ -91,12 +87,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             return collected.batch(), collected.refused
 
         receipt = await self._send(request, collect)
-        return ingest_pb2.SendEventsJsonResponse(
-            revision=self._engine.revision_token(receipt.revision),
-            accepted=receipt.accepted,
-            duplicates=receipt.duplicates,
-            rejected=_rejections(receipt),
-        )
+        return ingest_pb2.SendEventsJsonResponse(duplicates=receipt.duplicates, **self._outcome(receipt))
 
     async def UpsertCustomers(
         self, request: ingest_pb2.UpsertCustomersRequest, context: Context
@@ -111,11 +102,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 refused.append(error.at(index))
         submission = Submission(upserts=upserts, rejected=refused, request=_request_key(request))
         receipt = await asyncio.wrap_future(self._engine.append(submission))
-        return ingest_pb2.UpsertCustomersResponse(
-            revision=self._engine.revision_token(receipt.revision),
-            accepted=receipt.accepted,
-            rejected=_rejections(receipt),
-        )
+        return ingest_pb2.UpsertCustomersResponse(**self._outcome(receipt))
 
     async def GetCustomer(
         self, request: ingest_pb2.GetCustomerRequest, context: Context
@@ -156,12 +143,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             return collected.batch(), collected.refused
 
         receipt = await self._send(request, collect)
-        return ingest_pb2.SendEventsResponse(
-            revision=self._engine.revision_token(receipt.revision),
-            accepted=receipt.accepted,
-            duplicates=receipt.duplicates,
-            rejected=_rejections(receipt),
-        )
+        return ingest_pb2.SendEventsResponse(duplicates=receipt.duplicates, **self._outcome(receipt))
 
     async def _send(self, request: Message, collect: Callable[[], Checked]) -> Receipt:
         """Check and append the events of a request; the checking runs beside the event loop."""
@@ -169,6 +151,15 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         batch, refused = await asyncio.to_thread(collect)
         submission = Submission(batch=batch, rejected=refused, request=key)
         return await asyncio.wrap_future(self._engine.append(submission))
+
+    def _outcome(self, receipt: Receipt) -> dict[str, Any]:
+        """Return the fields that every answer to a batch has."""
+        rejected = [
+            event_pb2.Rejection(index=each.index, field=each.field, reason=each.reason, message=each.message)
+            for each in receipt.rejected
+        ]
+        revision = self._engine.revision_token(receipt.revision)
+        return {"revision": revision, "accepted": receipt.accepted, "rejected": rejected}
 
     def _find(self, customer_id: str) -> tuple[int, Snapshot]:
         snapshot = self._engine.snapshot()
@@ -232,13 +223,6 @@ def _check_size(size: int, limit: int, what: str, field: str) -> None:
         raise Invalid(
             "BATCH_TOO_LARGE", f"{size} {what}, at most {limit} are taken at once; split them", field
         )
-
-
-def _rejections(receipt: Receipt) -> list[event_pb2.Rejection]:
-    return [
-        event_pb2.Rejection(index=each.index, field=each.field, reason=each.reason, message=each.message)
-        for each in receipt.rejected
-    ]
 
 
 def _no_such_customer() -> Missing:
