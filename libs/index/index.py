@@ -65,9 +65,13 @@ class Index:
     def apply(self, changes: Changes) -> None:
         """Take in what was committed behind `position`. For one thread at a time."""
         with self._lock:
-            for block in changes.blocks:
-                if block.rows:
-                    self._append(block)
+            filled = [block for block in changes.blocks if block.rows]
+            if filled:  # at once: a log of single events has a block for each
+                owners = np.concatenate([block.customers for block in filled])
+                self._everybody = self._everybody | roaring.from_values(owners)  # snapshots hold the old one
+                self._latest = max(self._latest, *(int(block.times.max()) for block in filled))
+            for block in filled:
+                self._append(block)
             self._profiles.update(changes.profiles)
             self.position = changes.position
             self._snapshot = None
@@ -95,8 +99,6 @@ class Index:
 
     def _append(self, block: Block) -> None:
         """Add a block's events to the tails of their types."""
-        self._everybody = self._everybody | roaring.from_values(block.customers)  # snapshots hold the old one
-        self._latest = max(self._latest, int(block.times.max()))
         arrival = np.arange(block.first_row, block.first_row + block.rows).astype(np.uint32)
         types = np.unique(block.event_types).tolist()
         for number in types:

@@ -58,7 +58,5 @@ class Holds:
 
 
 Plan: TypeAlias = All | Any | Not | Did | Holds
-EVERYONE = All(())
-NOBODY = Any(())
 EVER = -(1 << 62)
 """Before every event."""

@@ -265,8 +265,3 @@ def _describe_reflection_v1() -> None:
         alpha.ClearField("name")
         text = text_format.MessageToString(alpha).replace("reflection.v1alpha", "reflection.v1")
         pool.Add(text_format.Parse(text, descriptor_pb2.FileDescriptorProto(name=REFLECTION_V1_FILE)))
-
-
-async def until_stopped() -> None:
-    """Return at SIGTERM or SIGINT."""
-    await stop_signal().wait()

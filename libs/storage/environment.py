@@ -156,10 +156,6 @@ class Environment:
         except (lmdb.MapFullError, lmdb.DiskError) as error:
             raise Overloaded("STORAGE_FULL", f"no room to write {self.kind}: {error}", 30.0) from error
 
-    def file_bytes(self) -> int:
-        """Return the size of the data file in bytes."""
-        return (self.folder / "data.mdb").stat().st_size
-
     def close(self) -> None:
         """Close the environment and let others write."""
         self._environment.close()

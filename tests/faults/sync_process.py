@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from libs.gen.cohort.v1 import sync_pb2
-from libs.rpc.server import Server, until_stopped
+from libs.rpc.server import Server, stop_signal
 from services.sync.app import SyncApp
 
 
@@ -20,7 +20,7 @@ async def main(folder: str, target: str) -> None:
     port = await server.start()
     await app.start()
     print(port, flush=True)
-    await until_stopped()
+    await stop_signal().wait()
 
 
 if __name__ == "__main__":
