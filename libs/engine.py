@@ -22,6 +22,7 @@ from libs.events.writer import Writer
 from libs.index import evaluate
 from libs.index.calendar import Calendar
 from libs.index.catalog import Catalog, read_catalog
+from libs.index.evaluate import Evaluation, NodeCost
 from libs.index.index import SEAL_ROWS, Index
 from libs.index.plan import Plan
 from libs.index.snapshot import Snapshot
@@ -67,7 +68,18 @@ class Engine:
 
     def every_node(self, plan: Plan, snapshot: Snapshot, as_of: int) -> list[BitMap]:
         """Return the customers of each node of a plan, in pre-order, each as if evaluated alone."""
-        return evaluate.every_node(plan, snapshot, as_of)
+        return Evaluation(snapshot, as_of).every_node(plan)
+
+    def explain(self, plan: Plan, snapshot: Snapshot, as_of: int) -> tuple[BitMap, list[NodeCost]]:
+        """Return the customers that satisfy a plan, and how each node was evaluated, in pre-order."""
+        evaluation = Evaluation(snapshot, as_of, costs={})
+        return evaluation.run(plan), evaluation.explained(plan)
+
+    def among(self, plan: Plan, snapshot: Snapshot, as_of: int, customers: BitMap) -> BitMap:
+        """Return which of some customers satisfy a plan, from their own rows where they are few."""
+        evaluation = Evaluation(snapshot, as_of)
+        known = customers & evaluation.universe
+        return evaluation.run(plan, known) & known
 
     def catalog(self, snapshot: Snapshot) -> Catalog:
         """Return the event types and attributes there are."""

@@ -18,19 +18,18 @@ from libs.events.block import Block
 from libs.events.dictionary import Dictionary
 from libs.events.log import Changes, Position
 from libs.index import roaring
-from libs.index.access import Part
 from libs.index.calendar import Calendar
 from libs.index.plan import EVER
+from libs.index.planner import Part
 from libs.index.profiles import ProfileTable
 from libs.index.rows import Rows, concatenate
-from libs.index.segment import Segment, partitions, seal
+from libs.index.seal import seal
+from libs.index.segment import Segment
 from libs.index.snapshot import Snapshot
 from libs.index.tail import Piece, Tail
 
 log = structlog.get_logger()
 
-STRAGGLERS = 8
-"""A past partition is merged again when what came late is more than 1 / this of it."""
 SEAL_ROWS = 65_536
 """A tail this long is sealed: scanning it costs up to 0.5 ms."""
 
@@ -149,10 +148,7 @@ class Index:
             rows = self._sealing[number][0]
             before = self._segments.get(number, ())
         after = list(before)
-        for partition, mine in partitions(rows, self.calendar).items():
-            merged = _merge_small(after, partition, mine)
-            after.append(seal(merged, partition, self.calendar))
-        after = self._compact(after)
+        after.append(seal(_merge_small(after, rows), number, self.calendar))
         with self._lock:
             self._segments[number] = tuple(after)
             del self._sealing[number][0]
@@ -160,32 +156,16 @@ class Index:
                 del self._sealing[number]
             self._snapshot = None
 
-    def _compact(self, segments: list[Segment]) -> list[Segment]:
-        """Make one segment of each partition that time has left behind, unless it is all but one already."""
-        newest = max(segment.partition for segment in segments)
-        for partition in {segment.partition for segment in segments} - {newest}:
-            mine = [segment for segment in segments if segment.partition == partition]
-            sizes = sorted(map(len, mine))
-            if sum(sizes[:-1]) * STRAGGLERS > sizes[-1]:
-                whole = seal(concatenate([each.rows() for each in mine]), partition, self.calendar)
-                segments = [each for each in segments if each.partition != partition] + [whole]
-        return segments
 
-
-def _merge_small(segments: list[Segment], partition: int, rows: Rows) -> Rows:
-    """Take the partition's last segments out while they are not much larger than `rows`; return all the rows.
+def _merge_small(segments: list[Segment], rows: Rows) -> Rows:
+    """Take the last segments out while they are not much larger than `rows`; return all the rows.
 
     So sizes grow geometrically and each event is sealed a logarithmic number of times. Only neighbours in
     order of arrival are merged, which keeps events of equal time in that order.
     """
     parts = [rows]
-    for place in reversed(range(len(segments))):
-        segment = segments[place]
-        if segment.partition != partition:
-            continue
-        if len(segment) > 2 * sum(map(len, parts)):
-            break
-        parts.insert(0, segments.pop(place).rows())
+    while segments and len(segments[-1]) <= 2 * sum(map(len, parts)):
+        parts.insert(0, segments.pop().rows())
     return concatenate(parts)
 
 
