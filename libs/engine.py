@@ -24,11 +24,18 @@ from libs.index.calendar import Calendar
 from libs.index.catalog import Catalog, read_catalog
 from libs.index.evaluate import Evaluation, NodeCost
 from libs.index.index import SEAL_ROWS, Index
+from libs.index.keeper import Keeper
+from libs.index.loading import load
 from libs.index.plan import Plan
 from libs.index.snapshot import Snapshot
+from libs.index.store import SegmentStore
 
 SHARD = "0"
 """The name of the one shard there is."""
+
+
+def _nothing() -> None:
+    pass
 
 
 class Engine:
@@ -40,9 +47,20 @@ class Engine:
         self.calendar = calendar
         self.epoch = log.log_id
         self._log = log
-        self._index = Index(calendar, log.names, log.values, log.customers, seal_rows=seal_rows)
+        self._store = SegmentStore(
+            log.environment.folder / "index", log.log_id, calendar.zone.key, writable=writable
+        )
+        self._index = Index(
+            calendar, log.names, log.values, log.customers, store=self._store, seal_rows=seal_rows
+        )
+        self._seal_rows = seal_rows
         self._lock = threading.Lock()
-        self._writer = Writer(log, clock) if writable else None
+        load(self._index, self._store, log, _nothing)
+        if self._index.position.revision:
+            self._index.profiles.update(log.profiles())
+        self._keeper = Keeper(self.catch_up) if writable else None
+        committed = self._keeper.wake if self._keeper else _nothing
+        self._writer = Writer(log, clock, committed=committed) if writable else None
 
     def append(self, submission: Submission) -> Future[Receipt]:
         """Take events and profiles; a receipt means on disk. Raises `Overloaded`, `Unavailable`."""
@@ -54,13 +72,27 @@ class Engine:
         """Return everything committed so far; `OutOfRange` or `Invalid` for a revision it cannot reach."""
         wanted = self._log.revision_of(min_revision) if min_revision else 0
         with self._lock:
-            if self._log.end() != self._index.position:
-                for changes in self._log.changes(self._index.position):
-                    self._index.apply(changes)
+            self._catch_up()
             snapshot = self._index.snapshot()
         if snapshot.position.revision < wanted:
             raise OutOfRange("REVISION_NOT_REACHED", "this revision has not been committed")
         return snapshot
+
+    def catch_up(self) -> None:
+        """Take in everything committed so far."""
+        with self._lock:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self._log.end() != self._index.position:
+            for changes in self._log.changes(self._index.position):
+                self._index.apply(changes)
+            if (
+                not self._store.writable
+                and self._index.tail_rows >= self._seal_rows
+                and self._store.changed()
+            ):
+                load(self._index, self._store, self._log, self._replay)
 
     def evaluate(self, plan: Plan, snapshot: Snapshot, as_of: int) -> BitMap:
         """Return the customers that satisfy a plan at an instant, ms. Not to be changed."""
@@ -121,5 +153,8 @@ class Engine:
         """Commit what waits and close the log. No call may be under way."""
         if self._writer:
             self._writer.close()
+        if self._keeper:
+            self._keeper.close()
+            self.catch_up()
         self._index.close()
         self._log.close()

@@ -124,6 +124,17 @@ class EventLog:
                         self._load_dictionaries(txn)
                     yield Changes(since, gulp, self._profiles(txn, gulp))
 
+    def blocks_between(self, first: int, end: int) -> Iterator[Block]:
+        """Yield the blocks that hold the log rows first … end − 1, where `first` begins one.
+
+        Raises `DamagedLogError`.
+        """
+        with self.environment.read() as txn:
+            for key, data in scan(txn, self.environment["blocks"], join_key(first, 0)):
+                if split_key(key)[0] >= end:
+                    return
+                yield self.decode(key, data)
+
     def _gulp(self, txn: Any, since: Position) -> tuple[list[Block], Position, bool]:
         gulp: list[Block] = []
         rows = 0
@@ -144,6 +155,11 @@ class EventLog:
         customers = np.unique(np.concatenate(changed)).tolist()
         read = ((customer, profiles.read(txn, table, customer)) for customer in customers)
         return [(customer, profile) for customer, profile in read if profile is not None]
+
+    def profiles(self) -> list[tuple[int, Profile]]:
+        """Return all profiles as they are now, by customer."""
+        with self.environment.read() as txn:
+            return list(profiles.read_all(txn, self.environment["profiles"]))
 
     def decode(self, key: bytes, data: bytes, *, check: bool = True) -> Block:
         """Read the block under a key. Raises `DamagedLogError`, which says where it stands."""

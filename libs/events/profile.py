@@ -4,13 +4,14 @@ On disk: customer number (4 bytes, big-endian) → msgpack of three maps from at
 dictionary number, float64, bool. An empty record is a profile too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from libs.events.batch import Scalar
 from libs.events.dictionary import Dictionary
+from libs.storage.environment import scan
 
 
 class Profile(msgspec.Struct, array_like=True):
@@ -29,6 +30,12 @@ def read(txn: Any, table: Any, customer: int) -> Profile | None:
     """Read a customer's profile; None where there is none."""
     record = txn.get(customer.to_bytes(4, "big"), db=table)
     return None if record is None else _decode(record)
+
+
+def read_all(txn: Any, table: Any) -> Iterator[tuple[int, Profile]]:
+    """Read every profile there is, in order of customers."""
+    for key, record in scan(txn, table):
+        yield int.from_bytes(key, "big"), _decode(record)
 
 
 def write(txn: Any, table: Any, customer: int, profile: Profile) -> None:

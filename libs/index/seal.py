@@ -41,8 +41,8 @@ VALUE_BYTES_A_ROW = 4
 """`BYTES_A_ROW` for the keys of values."""
 
 
-def seal(rows: Rows, event_type: int, calendar: Calendar) -> Segment:
-    """Make a segment of one or more rows of one event type, in order of arrival."""
+def seal(rows: Rows, event_type: int, calendar: Calendar, log_rows: tuple[int, int]) -> Segment:
+    """Make a segment of one or more rows, in order of arrival: all of one event type among some log rows."""
     ordered = rows.take(np.argsort(rows.time, kind="stable"))
     owners, owner_rows, by_customer = _by_customer(ordered.customer)
     heavy = find_heavy(ordered.customer, int(owners[-1]) + 1)
@@ -71,6 +71,7 @@ def seal(rows: Rows, event_type: int, calendar: Calendar) -> Segment:
     arrays |= keys.nodes.arrays()
     head = Head(
         event_type,
+        log_rows,
         len(ordered),
         int(ordered.time[0]),
         int(ordered.time[-1]),

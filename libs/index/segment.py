@@ -68,9 +68,13 @@ class BinHead(msgspec.Struct, array_like=True):
 
 
 class Head(msgspec.Struct, array_like=True):
-    """All of a segment that is no array. Instants are in ms; `blocks` is the first row of each 2^32 ms."""
+    """All of a segment that is no array. Instants are in ms; `blocks` is the first row of each 2^32 ms.
+
+    It has all events of its type among the log rows `log_rows`: the first, and the one behind the last.
+    """
 
     event_type: int
+    log_rows: tuple[int, int]
     rows: int
     first_time: int
     last_time: int
@@ -89,10 +93,11 @@ class Key:
 
 
 class Segment:
-    """Events of one type, in order of (time, arrival), from their head and arrays."""
+    """Events of one type, in order of (time, arrival), from their head and arrays; `name` is that of its file."""
 
-    def __init__(self, head: Head, arrays: Arrays) -> None:
+    def __init__(self, head: Head, arrays: Arrays, name: str = "") -> None:
         self.head = head
+        self.name = name
         self.arrays = arrays
         self.event_type = head.event_type
         self.first_time, self.last_time = head.first_time, head.last_time
