@@ -55,6 +55,7 @@ class Engine:
         )
         self._seal_rows = seal_rows
         self._lock = threading.Lock()
+        self._closed = False
         load(self._index, self._store, log, _nothing)
         if self._index.position.revision:
             self._index.profiles.update(log.profiles())
@@ -84,15 +85,15 @@ class Engine:
             self._catch_up()
 
     def _catch_up(self) -> None:
+        self._replay()
+        store = self._store
+        if not store.writable and self._index.tail_rows >= self._seal_rows and store.changed():
+            load(self._index, store, self._log, self._replay)
+
+    def _replay(self) -> None:
         if self._log.end() != self._index.position:
             for changes in self._log.changes(self._index.position):
                 self._index.apply(changes)
-            if (
-                not self._store.writable
-                and self._index.tail_rows >= self._seal_rows
-                and self._store.changed()
-            ):
-                load(self._index, self._store, self._log, self._replay)
 
     def evaluate(self, plan: Plan, snapshot: Snapshot, as_of: int) -> BitMap:
         """Return the customers that satisfy a plan at an instant, ms. Not to be changed."""
@@ -150,7 +151,10 @@ class Engine:
         self._index.settle()
 
     def close(self) -> None:
-        """Commit what waits and close the log. No call may be under way."""
+        """Commit what waits, seal it, and close the log. No call may be under way; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         if self._writer:
             self._writer.close()
         if self._keeper:
