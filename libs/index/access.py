@@ -17,9 +17,9 @@ from pyroaring import BitMap
 
 from libs.index import planner, roaring
 from libs.index.condition import Bound, BoundAll, BoundTest, PlainColumns, mask
-from libs.index.planner import NO_ROWS, Part, Path, Step, between, tests_in
+from libs.index.planner import NO_ROWS, Part, Path, Step, between, width
 from libs.index.rows import Rows
-from libs.index.segment import KeyName, Segment, SegmentColumns
+from libs.index.segment import NUMBER_NAME, STRING_NAME, KeyName, Segment, SegmentColumns
 from libs.index.tally import TOP, Totals
 
 NARROW_SHARE = 8
@@ -84,7 +84,6 @@ def counted(question: Question, steps: Sequence[Step], wanted: Wanted) -> BitMap
         segment = step.part if isinstance(step.part, Segment) else None
         if segment is not None and step.path is Path.COUNTS:
             totals = totals or Totals(question.customers)
-            pieces += [segment.customer[between(rows, step.first, step.end)] for rows in step.loose]
             for name in step.keys:
                 _add_key(segment, name, step, totals)
             continue
@@ -161,8 +160,9 @@ def _places_in_tail(part: Rows, question: Question, among: NDArray[np.uint32]) -
 
 def _add_key(segment: Segment, name: KeyName, step: Step, totals: Totals) -> None:
     key = segment.key(name)
-    assert key is not None
-    assert key.tally is not None
+    if key is None or key.tally is None:
+        totals.add_rows(owners_of_key(segment, name, step.first, step.end), segment.heavy)
+        return
     counts = key.tally.between(
         lambda first, end: owners_of_key(segment, name, first, end), step.first, step.end
     )
@@ -172,29 +172,52 @@ def _add_key(segment: Segment, name: KeyName, step: Step, totals: Totals) -> Non
 def _unite(
     segment: Segment, step: Step, question: Question, bitmaps: list[BitMap], pieces: list[NDArray[np.uint32]]
 ) -> None:
-    """Add the customers of a step's keys: whole days by their nodes, the rest by rows."""
+    """Add the customers of a step's keys: whole days by their nodes, the days at the ends by rows."""
     days = segment.days
     first_day, last_day = days.inside(question.first, question.end)
-    pieces += [segment.customer[between(rows, step.first, step.end)] for rows in step.loose]
+    if first_day >= last_day:
+        pieces.append(_owners_between(segment, step, question.condition, step.first, step.end))
+        return
+    inner = days.rows[first_day], days.rows[last_day]
+    for first, end in ((step.first, inner[0]), (inner[1], step.end)):
+        if first < end:
+            pieces.append(_owners_between(segment, step, question.condition, first, end))
     for name in step.keys:
         key = segment.key(name)
-        spans = [(step.first, step.end)]
-        if key is not None and first_day < last_day:
-            found, loose = key.nodes.cover(days, first_day, last_day)
+        spans = [inner]
+        if key is not None:
+            found, spans = key.nodes.cover(days, first_day, last_day)
             bitmaps += found
-            spans = [(step.first, days.rows[first_day]), *loose, (days.rows[last_day], step.end)]
-        for first, end in spans:
-            if first < end:
-                pieces.append(owners_of_key(segment, name, first, end))
+        pieces += [owners_of_key(segment, name, first, end) for first, end in spans]
+
+
+def _owners_between(
+    segment: Segment, step: Step, condition: Bound | None, first: int, end: int
+) -> NDArray[np.uint32]:
+    """Return the customers of the events of a step's keys in some rows: by their keys, or once by the condition."""
+    if condition is None or len(step.keys) <= 1:
+        owners = [owners_of_key(segment, name, first, end) for name in step.keys]
+        return owners[0] if owners else NO_ROWS
+    return _scan(segment, condition, first, end)
 
 
 def owners_of_key(segment: Segment, name: KeyName, first: int, end: int) -> NDArray[np.uint32]:
     """Return the customers of a key's events in the rows first … end − 1, one an event."""
     if not name:
         return segment.customer[first:end]
-    column = segment.strings(name[0])
-    assert column is not None
-    return segment.customer[between(column.rows_of(name[1]), first, end)]
+    if len(name) == NUMBER_NAME:
+        numbers = segment.numbers(name[0])
+        assert numbers is not None
+        rows = np.flatnonzero(numbers.within((name[1], name[2]), slice(first, end)))
+        return segment.customer[first:end][rows]
+    strings = segment.strings(name[0])
+    assert strings is not None
+    chosen = between(strings.rows_of(name[1]), first, end)
+    if len(name) > STRING_NAME:
+        numbers = segment.numbers(name[2])
+        assert numbers is not None
+        chosen = chosen[numbers.within((name[3], name[4]), chosen)]
+    return segment.customer[chosen]
 
 
 def owners_of(step: Step, question: Question) -> NDArray[np.uint32]:
@@ -205,12 +228,11 @@ def owners_of(step: Step, question: Question) -> NDArray[np.uint32]:
     if condition is None:
         return part.customer[step.first : step.end]
     if step.path is Path.POSTINGS:
-        [rows] = step.loose
+        rows = step.rows
         if not isinstance(condition, BoundTest):
             rows = rows[mask(condition, SegmentColumns(part, rows, len(rows)))]
         return part.customer[rows]
-    tests = condition.conditions if isinstance(condition, BoundAll) else (condition,)
-    return _narrow(part, sorted(tests, key=tests_in), step.first, step.end)
+    return _scan(part, condition, step.first, step.end)
 
 
 def _tail_rows(part: Rows, question: Question) -> NDArray[np.int64]:
@@ -222,12 +244,14 @@ def _tail_rows(part: Rows, question: Question) -> NDArray[np.int64]:
     return np.flatnonzero(inside)
 
 
-def _narrow(segment: Segment, tests: Sequence[Bound], first: int, end: int) -> NDArray[np.uint32]:
-    """Return the customers of the rows first … end − 1 that pass every test, one a row."""
+def _scan(segment: Segment, condition: Bound, first: int, end: int) -> NDArray[np.uint32]:
+    """Return the customers of the rows first … end − 1 that pass, one a row: the narrowest columns are read first."""
+    tests = condition.conditions if isinstance(condition, BoundAll) else (condition,)
+    tests = tuple(sorted(tests, key=lambda test: width(segment, test)))
     passing = np.ones(end - first, np.bool_)
     for place, test in enumerate(tests):
         passing &= mask(test, SegmentColumns(segment, slice(first, end), end - first))
-        if np.count_nonzero(passing) * NARROW_SHARE < end - first:
+        if place + 1 < len(tests) and np.count_nonzero(passing) * NARROW_SHARE < end - first:
             rows = np.flatnonzero(passing) + first
             for later in tests[place + 1 :]:
                 rows = rows[mask(later, SegmentColumns(segment, rows, len(rows)))]

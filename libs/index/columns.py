@@ -96,6 +96,17 @@ class NumberColumn:
         last = int(np.searchsorted(self.values, high, "left" if accepts.upper_open else "right"))
         return first + 1, last
 
+    def intervals(self, test: BoundTest) -> list[Interval]:
+        """Return the codes that a test accepts, as intervals that share none."""
+        match test.accepts:
+            case NumberRange():
+                found = [self.interval(test.accepts)]
+            case OneOf(numbers=numbers):
+                found = [self.interval(NumberRange(number, number)) for number in sorted(numbers)]
+            case Present():
+                found = [(1, 0 if self.values is None else len(self.values))]
+        return [(first, last) for first, last in found if first <= last]
+
     def within(self, interval: Interval, where: Selection) -> Mask:
         """Say which rows have a code in an interval, (n,) bool."""
         codes = self.codes[where]
@@ -117,11 +128,9 @@ class NumberColumn:
         match test.accepts:
             case NumberRange():
                 return self.within(self.interval(test.accepts), where)
-            case OneOf(numbers=numbers):
-                points = [self.interval(NumberRange(number, number)) for number in sorted(numbers)]
-                among = [first for first, last in points if first <= last]
+            case OneOf():
                 codes = self.codes[where]
-                return equals_any(codes, np.array(among, codes.dtype))
+                return equals_any(codes, np.array([first for first, _ in self.intervals(test)], codes.dtype))
             case Present():
                 return np.asarray(self.codes[where] != 0)
 

@@ -22,7 +22,7 @@ from pyroaring import BitMap
 
 from libs.events.batch import Kind
 from libs.index import roaring
-from libs.index.columns import Arrays, Column, Interval, NumberColumn, Selection, StringColumn, read_column
+from libs.index.columns import Arrays, Column, NumberColumn, Selection, StringColumn, read_column
 from libs.index.condition import BoundTest, Mask
 from libs.index.nodes import Days, Nodes, read_nodes
 from libs.index.rows import ColumnKey, Rows
@@ -32,7 +32,11 @@ KeyName: TypeAlias = tuple[int, ...]
 """Which of a segment's events: () all, (attribute, code) those with a string, and behind either, (attribute,
 first, last) those with a number's code in an interval."""
 EVERYTHING: KeyName = ()
+STRING_NAME, NUMBER_NAME = 2, 3
+"""The lengths of the two kinds of name: a key with both has the sum."""
 TIME_BITS = 32
+GROUP = 4
+"""Neighbouring bins, from each fourth on, that are a key together: a range takes few keys."""
 
 
 class Tallied(msgspec.Struct, array_like=True):
@@ -196,12 +200,10 @@ class Segment:
         columns = {key: column.decoded() for key, column in self.columns.items()}
         return Rows(self.customer, self.times(slice(None)), self.arrival, columns)
 
-    def interval(self, attribute: int, test: BoundTest) -> Interval | None:
-        """Return the codes of the numbers that a test for a range accepts; None where they are not coded."""
-        column = self.columns.get((attribute, Kind.NUMBER))
-        if not isinstance(column, NumberColumn) or column.values is None:
-            return None
-        return column.interval(test.accepts)  # type: ignore[arg-type]
+    def numbers(self, attribute: int | None) -> NumberColumn | None:
+        """Return the numbers of an attribute where they are coded; None where no row has one, or they are not."""
+        column = None if attribute is None else self.columns.get((attribute, Kind.NUMBER))
+        return column if isinstance(column, NumberColumn) and column.values is not None else None
 
     def strings(self, attribute: int | None) -> StringColumn | None:
         """Return the strings of an attribute; None where no row has one."""

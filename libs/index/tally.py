@@ -79,6 +79,10 @@ class Tally:
             counts[self.heavy.customers] = np.minimum(heavy, TOP)
         return counts
 
+    def edges(self, first: int, end: int) -> int:
+        """Return how many rows of the segment lie between the ends of a window and their checkpoints."""
+        return abs(self.rows[self._nearest(first)] - first) + abs(self.rows[self._nearest(end)] - end)
+
     def _nearest(self, row: int) -> int:
         behind = min(bisect_left(self.rows, row), len(self.rows) - 1)
         if behind and row - self.rows[behind - 1] < self.rows[behind] - row:
@@ -132,18 +136,20 @@ class Totals:
     def add_rows(self, owners: NDArray[np.uint32], heavy: Heavy | None) -> None:
         """Add events given by their customers, in any order, (n,); `heavy` are those of their segment.
 
-        Without `heavy`, for few events, any customer may have many of them.
+        Without `heavy` any customer may have many of them; that way is for few events.
         """
         if not len(owners):
             return
-        customers = len(self.counts) if heavy is None else len(heavy.mask)
         if heavy is None:
-            self.add(np.minimum(np.bincount(owners, minlength=customers), TOP).astype(np.uint8), TOP)
+            distinct, times = np.unique(owners, return_counts=True)
+            sums = np.minimum(self.counts[distinct] + times, TOP)
+            self.counts[distinct] = sums
+            self._most = max(self._most, int(sums.max()))
             return
-        counts = np.zeros(customers, np.uint8)
+        counts = np.zeros(len(heavy.mask), np.uint8)
         np.add.at(counts, owners, np.uint8(1))
         if len(heavy.customers):
             mine = np.searchsorted(heavy.customers, owners[heavy.mask[owners]])
             exact = np.bincount(mine, minlength=len(heavy.customers))
             counts[heavy.customers] = np.minimum(exact, TOP)
-        self.add(counts, TOP)
+        self.add(counts, int(counts.max()))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from libs.index import columns, planner, seal, tally
 from libs.index import nodes as node_module
-from libs.index import seal, tally
 from libs.index.planner import Path
 from tests import oracle, strategies
 from tests.oracle import World
@@ -26,6 +26,11 @@ def _bitmaps_on_small_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give keys of few rows their bitmaps, so that few events reach every access path."""
     monkeypatch.setattr(node_module, "NODE_ROWS", 2)
     monkeypatch.setattr(seal, "KEY_ROWS", 2)
+    monkeypatch.setattr(seal, "BINNED_ROWS", 2)
+    monkeypatch.setattr(seal, "BINS", 5)
+    monkeypatch.setattr(seal, "GROUP", 2)
+    monkeypatch.setattr(planner, "GROUP", 2)
+    monkeypatch.setattr(columns, "RAW_SHARE", 1)
     monkeypatch.setattr(tally, "HEAVY", 2)
 
 
