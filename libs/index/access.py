@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from libs.index import planner, roaring
-from libs.index.condition import Bound, BoundAll, BoundTest, PlainColumns, mask
-from libs.index.planner import NO_ROWS, Part, Path, Step, between, width
+from libs.index.condition import Bound, BoundAll, BoundTest, Mask, PlainColumns, mask
+from libs.index.planner import NO_ROWS, Part, Path, Step, between, candidates_of, width
 from libs.index.rows import Rows
+from libs.index.seal import BIN_LEVELS
 from libs.index.segment import NUMBER_NAME, STRING_NAME, KeyName, Segment, SegmentColumns
 from libs.index.tally import TOP, Totals
 
 NARROW_SHARE = 8
 """Once fewer than 1 / this of a window's rows are left, only those are tested further."""
+SPARSE_SHARE = 12
+"""With fewer than 1 / this of a mask true, it is read in words of eight places."""
 SORT_SHARE = 256
 """With fewer rows than customers / this, sorting them beats marking them in an array of all customers."""
 
@@ -175,6 +178,8 @@ def _unite(
     """Add the customers of a step's keys: whole days by their nodes, the days at the ends by rows."""
     days = segment.days
     first_day, last_day = days.inside(question.first, question.end)
+    if any(len(name) > STRING_NAME for name in step.keys):
+        first_day, last_day = days.aligned(first_day, last_day, BIN_LEVELS[0])
     if first_day >= last_day:
         pieces.append(_owners_between(segment, step, question.condition, step.first, step.end))
         return
@@ -208,15 +213,19 @@ def owners_of_key(segment: Segment, name: KeyName, first: int, end: int) -> NDAr
     if len(name) == NUMBER_NAME:
         numbers = segment.numbers(name[0])
         assert numbers is not None
-        rows = np.flatnonzero(numbers.within((name[1], name[2]), slice(first, end)))
-        return segment.customer[first:end][rows]
+        return segment.customer[first:end][true_places(numbers.within((name[1], name[2]), slice(first, end)))]
     strings = segment.strings(name[0])
     assert strings is not None
     chosen = between(strings.rows_of(name[1]), first, end)
     if len(name) > STRING_NAME:
         numbers = segment.numbers(name[2])
         assert numbers is not None
-        chosen = chosen[numbers.within((name[3], name[4]), chosen)]
+        interval = name[3], name[4]
+        if len(chosen) * NARROW_SHARE > end - first:  # then reading all in order beats gathering some
+            passing = numbers.within(interval, slice(first, end))
+            passing &= strings.codes[first:end] == strings.codes.dtype.type(name[1])
+            return segment.customer[first:end][true_places(passing)]
+        chosen = chosen[numbers.within(interval, chosen)]
     return segment.customer[chosen]
 
 
@@ -228,7 +237,7 @@ def owners_of(step: Step, question: Question) -> NDArray[np.uint32]:
     if condition is None:
         return part.customer[step.first : step.end]
     if step.path is Path.POSTINGS:
-        rows = step.rows
+        rows = candidates_of(part, condition, step.first, step.end)
         if not isinstance(condition, BoundTest):
             rows = rows[mask(condition, SegmentColumns(part, rows, len(rows)))]
         return part.customer[rows]
@@ -252,8 +261,23 @@ def _scan(segment: Segment, condition: Bound, first: int, end: int) -> NDArray[n
     for place, test in enumerate(tests):
         passing &= mask(test, SegmentColumns(segment, slice(first, end), end - first))
         if place + 1 < len(tests) and np.count_nonzero(passing) * NARROW_SHARE < end - first:
-            rows = np.flatnonzero(passing) + first
+            rows = true_places(passing) + first
             for later in tests[place + 1 :]:
                 rows = rows[mask(later, SegmentColumns(segment, rows, len(rows)))]
             return segment.customer[rows]
-    return segment.customer[first:end][np.flatnonzero(passing)]  # a random mask costs twice as much
+    return segment.customer[first:end][true_places(passing)]  # a random mask costs twice as much
+
+
+def true_places(passing: Mask) -> NDArray[np.int64]:
+    """Return where a mask, (n,) bool and contiguous, is true, ascending.
+
+    Where it seldom is, eight places are looked at together first, which takes a fraction of the time.
+    """
+    if np.count_nonzero(passing) * SPARSE_SHARE > len(passing):
+        return np.flatnonzero(passing)
+    whole = len(passing) // 8 * 8
+    words = passing[:whole].view(np.uint64)
+    filled = np.flatnonzero(words != 0)
+    inner = np.flatnonzero(words[filled].view(np.bool_))
+    found = (filled[inner >> 3] << 3) + (inner & 7)
+    return np.concatenate((found, np.flatnonzero(passing[whole:]) + whole))

@@ -47,6 +47,15 @@ class Days:
         """Return the places i, j so that days i … j − 1 lie wholly in the instants first … end − 1."""
         return int(np.searchsorted(self.starts, first)), int(np.searchsorted(self.ends, end, "right"))
 
+    def aligned(self, first: int, last: int, level: int) -> tuple[int, int]:
+        """Narrow the days at places first … last − 1 to those that lie in whole blocks of a level."""
+        numbers = self.numbers
+        while 0 < first < last and numbers[first] // level == numbers[first - 1] // level:
+            first += 1
+        while first < last < len(numbers) and numbers[last] // level == numbers[last - 1] // level:
+            last -= 1
+        return first, last
+
 
 class Nodes:
     """The nodes of one key. `data` holds all bitmaps of the segment, (bytes,) uint8; a node's are
@@ -114,19 +123,21 @@ Built = tuple[int, int, BitMap]
 
 
 def build_nodes(
-    customers: NDArray[np.uint32], numbers: NDArray[np.int64], ends: NDArray[np.int64], least: int = 0
+    customers: NDArray[np.uint32],
+    numbers: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    levels: Sequence[int] = LEVELS,
 ) -> Iterator[Built]:
     """Yield the nodes of a key from its customers in time order.
 
-    Day numbers[d], (d,) ascending, has customers[ends[d - 1]:ends[d]]. A block with one day, or one block of the
-    level below, in it has no node of its own. `least` replaces `NODE_ROWS` where it is given.
+    Day numbers[d], (d,) ascending, has customers[ends[d - 1]:ends[d]]. A block with one block of the level below in
+    it has no node of its own. `levels` are neighbours among `LEVELS`.
     """
-    least = least or NODE_ROWS
     below: dict[int, tuple[BitMap | None, int]] = {}
     starts = np.concatenate(([0], ends[:-1]))
     filled = np.flatnonzero(ends > starts)
     numbers, starts, ends = numbers[filled], starts[filled], ends[filled]
-    for level in LEVELS:
+    for level in levels:
         current: dict[int, tuple[BitMap | None, int]] = {}
         blocks = numbers // level
         edges = np.concatenate(([0], np.flatnonzero(np.diff(blocks)) + 1, [len(blocks)])).tolist()
@@ -135,8 +146,8 @@ def build_nodes(
                 continue
             block = int(blocks[first])
             low, high = int(starts[first]), int(ends[last - 1])
-            if level == 1:
-                bitmap = roaring.from_values(customers[low:high]) if high - low >= least else None
+            if level == levels[0]:
+                bitmap = roaring.from_values(customers[low:high]) if high - low >= NODE_ROWS else None
             else:
                 inner = [
                     below[each] for each in dict.fromkeys((numbers[first:last] // (level // 4)).tolist())
@@ -145,7 +156,7 @@ def build_nodes(
                     current[block] = inner[0]
                     continue
                 bitmap = None
-                if high - low >= least:
+                if high - low >= NODE_ROWS:
                     known = [each for each, _ in inner if each is not None]
                     whole = len(known) == len(inner)
                     bitmap = roaring.union(known) if whole else roaring.from_values(customers[low:high])

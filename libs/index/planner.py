@@ -13,7 +13,7 @@ which way is cheaper.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 from typing import TypeAlias
@@ -25,7 +25,7 @@ from libs.events.batch import Kind
 from libs.index.columns import Interval
 from libs.index.condition import Bound, BoundAll, BoundAny, BoundNot, BoundTest
 from libs.index.rows import Rows
-from libs.index.segment import EVERYTHING, GROUP, STRING_NAME, KeyName, Segment
+from libs.index.segment import EVERYTHING, GROUP, GROUPED_EDGES, STRING_NAME, KeyName, Segment
 
 Part: TypeAlias = Segment | Rows
 
@@ -71,8 +71,7 @@ NO_ROWS = np.empty(0, np.uint32)
 class Step:
     """One part of a plan: the rows first … end − 1 of a part, by a path that costs about `cost` ns.
 
-    `keys` are those whose events, together, are what is asked for; `rows`, with `Path.POSTINGS`, are ascending, and
-    to be tested further where the condition is more than one of strings.
+    `keys` are those whose events, together, are what is asked for, where bitmaps or running counts answer.
     """
 
     part: Part
@@ -81,7 +80,6 @@ class Step:
     end: int
     cost: float
     keys: Sequence[KeyName] = ()
-    rows: NDArray[np.uint32] = field(default_factory=lambda: NO_ROWS)
 
 
 def steps(
@@ -131,10 +129,10 @@ def _possible(
     if condition is None:
         found.append(Step(segment, Path.SCAN, first, end, STEP_NS + (end - first) * PASS_NS))
         return found
-    candidates = candidates_of(segment, condition, first, end)
+    candidates = candidate_count(segment, condition, first, end)
     if candidates is not None:
-        cost = STEP_NS + len(candidates) * (PASS_NS + GATHER_NS * (tests_in(condition) - 1))
-        found.append(Step(segment, Path.POSTINGS, first, end, cost, rows=candidates))
+        cost = STEP_NS + candidates * (PASS_NS + GATHER_NS * (tests_in(condition) - 1))
+        found.append(Step(segment, Path.POSTINGS, first, end, cost))
     tested = FIND_NS + width(segment, condition) * TEST_NS + share(segment, condition) * PASS_NS
     found.append(Step(segment, Path.SCAN, first, end, STEP_NS + (end - first) * tested))
     return found
@@ -195,44 +193,61 @@ def cut_interval(edges: Sequence[int], first: int, last: int) -> Iterator[Interv
         return
     if first < edges[low]:
         yield first, edges[low] - 1
+    grouped = len(edges) > GROUPED_EDGES
     while low < high:
-        step = GROUP if low % GROUP == 0 and low + GROUP <= high else 1
+        step = GROUP if grouped and low % GROUP == 0 and low + GROUP <= high else 1
         yield edges[low], edges[low + step] - 1
         low += step
     if edges[high] <= last:
         yield edges[high], last
 
 
-def candidates_of(segment: Segment, condition: Bound, first: int, end: int) -> NDArray[np.uint32] | None:
-    """Return rows, ascending, among which all that satisfy a condition are; None where no posting says.
+def candidate_count(segment: Segment, condition: Bound, first: int, end: int) -> int | None:
+    """Return how many rows `candidates_of` would give, at most; None where no posting says."""
+    match condition:
+        case BoundTest() if condition.only_codes:
+            return sum(len(each) for each in _value_rows(segment, condition, first, end))
+        case BoundAll(conditions):
+            counts = (candidate_count(segment, each, first, end) for each in conditions)
+            return min((count for count in counts if count is not None), default=None)
+        case BoundAny(conditions):
+            total = 0
+            for each in conditions:
+                count = candidate_count(segment, each, first, end)
+                if count is None:
+                    return None
+                total += count
+            return total
+    return None
+
+
+def candidates_of(segment: Segment, condition: Bound, first: int, end: int) -> NDArray[np.uint32]:
+    """Return rows, no one twice, among which all that satisfy a condition are, where postings say.
 
     For a test that postings answer, these rows are exactly the ones.
     """
     match condition:
-        case BoundTest() if condition.only_codes:
-            column = segment.strings(condition.attribute)
-            if column is None:
-                return NO_ROWS
-            found = [
-                between(column.rows_of(code), first, end)
-                for value in condition.codes.tolist()
-                if (code := column.code(value))
-            ]
-            return found[0] if len(found) == 1 else np.sort(np.concatenate([NO_ROWS, *found]))
+        case BoundTest():
+            return np.concatenate([NO_ROWS, *_value_rows(segment, condition, first, end)])
         case BoundAll(conditions):
-            narrowed = [
-                rows for each in conditions if (rows := candidates_of(segment, each, first, end)) is not None
+            counted = [
+                (count, place)
+                for place, each in enumerate(conditions)
+                if (count := candidate_count(segment, each, first, end)) is not None
             ]
-            return min(narrowed, key=len, default=None)
+            return candidates_of(segment, conditions[min(counted)[1]], first, end)
         case BoundAny(conditions):
-            known = []
-            for each in conditions:
-                rows = candidates_of(segment, each, first, end)
-                if rows is None:
-                    return None
-                known.append(rows)
-            return np.unique(np.concatenate([NO_ROWS, *known]))
-    return None
+            rows = [candidates_of(segment, each, first, end) for each in conditions]
+            return np.unique(np.concatenate([NO_ROWS, *rows]))
+    return NO_ROWS
+
+
+def _value_rows(segment: Segment, test: BoundTest, first: int, end: int) -> list[NDArray[np.uint32]]:
+    column = segment.strings(test.attribute)
+    if column is None:
+        return []
+    codes = map(column.code, test.codes.tolist())
+    return [between(column.rows_of(code), first, end) for code in codes if code]
 
 
 def tests_in(condition: Bound) -> int:

@@ -3,7 +3,7 @@
 Which keys get bitmaps and running counts is decided here, by how many events they have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,12 @@ from libs.index.columns import (
     code_strings,
     write_column,
 )
-from libs.index.nodes import NodeWriter, build_nodes
+from libs.index.nodes import LEVELS, NodeWriter, build_nodes
 from libs.index.rows import ColumnKey, Rows
 from libs.index.segment import (
     EVERYTHING,
     GROUP,
+    GROUPED_EDGES,
     TIME_BITS,
     BinHead,
     ColumnHead,
@@ -36,16 +37,20 @@ from libs.index.segment import (
     Tallied,
     column_name,
 )
-from libs.index.tally import BYTES_A_ROW, Heavy, find_heavy, make_tally
+from libs.index.tally import BYTES_A_ROW, Heavy, checkpoints, find_heavy, make_tally
 
 KEY_ROWS = 16_384
 """Events a value needs for bitmaps and counts of its own: reading fewer rows takes a fifth of a millisecond."""
 VALUE_BYTES_A_ROW = 4
 """`BYTES_A_ROW` for the keys of values and bins."""
-BINNED_ROWS = 100_000
-"""Events a key needs to have its numbers cut into bins: fewer are scanned in a third of a millisecond."""
-BINNED_SHARE = 8
+BINNED_ROWS = 16_384
+"""Events a key needs to have its numbers cut into bins: fewer are scanned in a tenth of a millisecond."""
+BINNED_SHARE = 5
 """Strings have bins of their own where they have 1 / this of the events: narrower ones leave few rows to test."""
+BIN_LEVELS = LEVELS[1:]
+"""Days a node of a bin spans: single days would cost 4 bytes a row, and are few rows to scan."""
+BIN_CHECKPOINTS = 1
+"""Bins are counted over whole segments alone."""
 BINS = 16
 """Bins of about equal numbers of events; a range reads the bins inside it and scans for the two at its ends."""
 
@@ -72,13 +77,17 @@ def seal(rows: Rows, event_type: int, calendar: Calendar, log_rows: tuple[int, i
         arrays |= written
         heads.append(ColumnHead(attribute, int(kind), complete))
     keys = _Keys(ordered.customer, arrays, heavy, columns)
-    keys.add(EVERYTHING, None, BYTES_A_ROW)
+    keys.add(EVERYTHING, None, checkpoints(len(ordered), heavy, BYTES_A_ROW))
     keys.add_bins(EVERYTHING, None)
     for (attribute, _), column in columns.items():
         if isinstance(column, StringColumn):
             for code in (np.flatnonzero(column.sizes() >= KEY_ROWS) + 1).tolist():
                 rows_of_value = column.rows_of(code)
-                keys.add((attribute, code), rows_of_value, VALUE_BYTES_A_ROW)
+                keys.add(
+                    (attribute, code),
+                    rows_of_value,
+                    checkpoints(len(rows_of_value), heavy, VALUE_BYTES_A_ROW),
+                )
                 if len(rows_of_value) * BINNED_SHARE >= len(ordered):
                     keys.add_bins((attribute, code), rows_of_value)
     arrays |= keys.nodes.arrays()
@@ -149,12 +158,18 @@ class _Keys:
         self._ends = arrays["day_rows"][1:].astype(np.int64)
         self._tallies = 0
 
-    def add(self, name: KeyName, rows: NDArray[np.uint32] | None, bytes_a_row: int) -> None:
-        """Add a key that has these rows, ascending; None: all."""
+    def add(
+        self,
+        name: KeyName,
+        rows: NDArray[np.uint32] | None,
+        counted: int,
+        levels: Sequence[int] = LEVELS,
+    ) -> None:
+        """Add a key that has these rows, ascending (None: all), with so many checkpoints."""
         owners = self._customer if rows is None else self._customer[rows]
         ends = self._ends if rows is None else np.searchsorted(rows, self._ends.astype(np.uint32))
-        places = self.nodes.add(build_nodes(owners, self._numbers, ends))
-        tally = make_tally(owners, rows, len(self._customer), self._heavy, bytes_a_row)
+        places = self.nodes.add(build_nodes(owners, self._numbers, ends, levels))
+        tally = make_tally(owners, rows, len(self._customer), self._heavy, counted)
         tallied = None
         if tally is not None:
             number = self._tallies
@@ -177,11 +192,14 @@ class _Keys:
             order = np.argsort(codes, kind="stable")  # radix sort for small integers
             starts = [*np.searchsorted(codes[order], np.array(edges[:-1], codes.dtype)).tolist(), len(codes)]
             spans = [(place, place + 1) for place in range(len(edges) - 1)]
-            spans += [(place, place + GROUP) for place in range(0, len(edges) - GROUP, GROUP)]
+            if len(edges) > GROUPED_EDGES:
+                spans += [(place, place + GROUP) for place in range(0, len(edges) - GROUP, GROUP)]
             for first, end in spans:
                 mine = np.sort(order[starts[first] : starts[end]])
                 bin_rows = mine.astype(np.uint32) if rows is None else rows[mine]
-                self.add((*name, attribute, edges[first], edges[end] - 1), bin_rows, VALUE_BYTES_A_ROW)
+                counted = min(BIN_CHECKPOINTS, checkpoints(len(bin_rows), self._heavy, VALUE_BYTES_A_ROW))
+                whole = (*name, attribute, edges[first], edges[end] - 1)
+                self.add(whole, bin_rows, counted if name == EVERYTHING else 0, BIN_LEVELS)
 
 
 def cut(codes: NDArray[Any], distinct: int) -> list[int]:

@@ -37,6 +37,8 @@ STRING_NAME, NUMBER_NAME = 2, 3
 TIME_BITS = 32
 GROUP = 4
 """Neighbouring bins, from each fourth on, that are a key together: a range takes few keys."""
+GROUPED_EDGES = 2 * GROUP + 1
+"""With no more edges than this there are no groups."""
 
 
 class Tallied(msgspec.Struct, array_like=True):

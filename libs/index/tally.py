@@ -90,18 +90,22 @@ class Tally:
         return behind
 
 
+def checkpoints(events: int, heavy: Heavy, bytes_a_row: int) -> int:
+    """Return how many checkpoints a key with so many events pays for."""
+    return events * bytes_a_row // len(heavy.mask)
+
+
 def make_tally(
-    owners: NDArray[np.uint32], key_rows: NDArray[Any] | None, rows: int, heavy: Heavy, bytes_a_row: int
+    owners: NDArray[np.uint32], key_rows: NDArray[Any] | None, rows: int, heavy: Heavy, checkpoints: int
 ) -> Tally | None:
-    """Count a key's events, given by their customers in time order, (n,), at every checkpoint.
+    """Count a key's events, given by their customers in time order, (n,), at so many checkpoints.
 
     They stand in the rows `key_rows`, (n,), of a segment of `rows` rows; None: in all of them. Returns None where
-    the key is too sparse to pay.
+    there are to be no checkpoints.
     """
-    customers = len(heavy.mask)
-    checkpoints = len(owners) * bytes_a_row // customers
     if not checkpoints:
         return None
+    customers = len(heavy.mask)
     places = np.linspace(0, len(owners), checkpoints + 1).astype(np.int64)
     before = np.zeros((checkpoints, customers), np.uint8)
     heavy_before = np.zeros((checkpoints + 1, len(heavy.customers)), np.int64)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from libs.index.tally import TOP, Totals, find_heavy, make_tally
+from libs.index.tally import TOP, Totals, checkpoints, find_heavy, make_tally
 
 CUSTOMERS = 41
 
@@ -23,7 +23,7 @@ def bounded(customer: np.ndarray) -> np.ndarray:
 def test_any_stretch_is_counted_exactly_up_to_255(heavy: int) -> None:
     random = np.random.default_rng(heavy)
     customer = rows_of_customers(heavy, heavy)
-    tally = make_tally(customer, None, len(customer), find_heavy(customer, CUSTOMERS), 1)
+    tally = make_tally(customer, None, len(customer), find_heavy(customer, CUSTOMERS), 15)
     assert tally is not None
     for _ in range(200):
         first, end = sorted(random.integers(0, len(customer) + 1, 2).tolist())
@@ -36,7 +36,7 @@ def test_a_key_of_some_rows_is_counted_in_stretches_of_all_rows(heavy: int) -> N
     random = np.random.default_rng(heavy)
     customer = rows_of_customers(heavy, heavy)
     mine = np.flatnonzero(random.random(len(customer)) < 0.5).astype(np.uint32)
-    tally = make_tally(customer[mine], mine, len(customer), find_heavy(customer, CUSTOMERS), 1)
+    tally = make_tally(customer[mine], mine, len(customer), find_heavy(customer, CUSTOMERS), 15)
     assert tally is not None
     for _ in range(100):
         first, end = sorted(random.integers(0, len(customer) + 1, 2).tolist())
@@ -46,7 +46,10 @@ def test_a_key_of_some_rows_is_counted_in_stretches_of_all_rows(heavy: int) -> N
 
 def test_a_sparse_key_has_no_running_counts() -> None:
     customer = np.array([5, 900], np.uint32)
-    assert make_tally(customer, None, 2, find_heavy(customer, 901), 8) is None
+    heavy = find_heavy(customer, 901)
+    assert checkpoints(2, heavy, 8) == 0
+    assert checkpoints(901, heavy, 8) == 8
+    assert make_tally(customer, None, 2, heavy, 0) is None
 
 
 def test_sums_over_parts_stop_at_255() -> None:
