@@ -8,6 +8,7 @@ one of these and the answers are united.
 import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from libs.events.log import EventLog, LoggedEvent
 from libs.events.writer import Writer
 from libs.index import evaluate
 from libs.index.calendar import Calendar
-from libs.index.catalog import Catalog, read_catalog
+from libs.index.catalog import Catalog, index_bytes, read_catalog
 from libs.index.evaluate import Evaluation, NodeCost
 from libs.index.index import SEAL_ROWS, Index
 from libs.index.keeper import Keeper
@@ -32,6 +33,28 @@ from libs.index.store import SegmentStore
 
 SHARD = "0"
 """The name of the one shard there is."""
+
+
+STRING_BYTES = 139
+"""What a string of a dictionary takes in memory, about: the string, its number, and its place in a dict."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartSize:
+    """The bytes of one part, on disk and in memory, mapped files included; None where it does not apply."""
+
+    name: str
+    disk_bytes: int | None
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The revision of the log's end, how far (ms) the index is behind it, and what the parts take."""
+
+    revision: int
+    lag: int
+    parts: list[PartSize]
 
 
 def _nothing() -> None:
@@ -47,6 +70,8 @@ class Engine:
         self.calendar = calendar
         self.epoch = log.log_id
         self._log = log
+        self._clock = clock
+        self._caught_up = clock()
         self._store = SegmentStore(
             log.environment.folder / "index", log.log_id, calendar.zone.key, writable=writable
         )
@@ -91,6 +116,7 @@ class Engine:
             load(self._index, store, self._log, self._replay)
 
     def _replay(self) -> None:
+        self._caught_up = self._clock()
         if self._log.end() != self._index.position:
             for changes in self._log.changes(self._index.position):
                 self._index.apply(changes)
@@ -113,6 +139,21 @@ class Engine:
         evaluation = Evaluation(snapshot, as_of)
         known = customers & evaluation.universe
         return evaluation.run(plan, known) & known
+
+    def status(self) -> Status:
+        """Return how far the log and the index are, and the bytes of every part."""
+        end, snapshot = self._log.end(), self._index.snapshot()
+        dictionaries = (self._log.customers, self._log.names, self._log.values)
+        strings = sum(map(len, dictionaries)) * STRING_BYTES
+        parts = [
+            PartSize("event log", self._log.environment.disk_bytes(), None),
+            PartSize("dictionaries", None, strings),
+            PartSize("index files", self._store.disk_bytes(), None),
+            *(PartSize(f"index: {name}", None, size) for name, size in index_bytes(snapshot).items()),
+            PartSize("profiles", None, snapshot.profiles.nbytes),
+        ]
+        behind = 0 if end == snapshot.position else max(0, self._clock() - self._caught_up)
+        return Status(end.revision, behind, parts)
 
     def catalog(self, snapshot: Snapshot) -> Catalog:
         """Return the event types and attributes there are."""

@@ -15,7 +15,7 @@ import structlog
 from libs.clock import Clock, system_clock
 from libs.engine import Engine
 from libs.events.log import EventLog
-from libs.gen.cohort.v1 import admin_pb2, admin_pb2_grpc, cohort_pb2, ingest_pb2, sync_pb2
+from libs.gen.cohort.v1 import admin_pb2, cohort_pb2, ingest_pb2, sync_pb2
 from libs.index.calendar import Calendar
 from libs.rpc.server import Server, stop_signal
 from libs.storage import projects
@@ -23,6 +23,7 @@ from libs.storage.environment import Absent, WriterLock
 from libs.storage.projects import Project
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
+from services.ingest.admin import AdminServicer
 from services.ingest.servicer import IngestServicer
 from services.sync.app import SyncApp
 
@@ -64,7 +65,7 @@ class Process:
         """Serve IngestService, and AdminService beside it."""
         service = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"]
         self.server.add(service, IngestServicer(engine, self.clock))
-        self.server.add(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminServicer())
+        self.server.add(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminServicer(engine))
 
     def add_cohort(self, engine: Engine) -> None:
         """Serve CohortService."""
@@ -116,10 +117,6 @@ class Process:
         if app:
             await app.drain()
         await self.server.stop()
-
-
-class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
-    """AdminService: none of it is built yet, and every RPC of it says so."""
 
 
 async def serve_all(process: Process) -> None:

@@ -9,7 +9,7 @@ import grpc
 import typer
 from typer.core import TyperGroup
 
-from libs.cli import catalog, cohorts, customers, destinations, health, run, serve, syncs
+from libs.cli import catalog, cohorts, customers, destinations, health, run, serve, status, syncs
 from libs.cli.errors import Failed, explain
 from libs.cli.importing import command as importing
 from libs.cli.output import console, note
@@ -85,6 +85,7 @@ importing.register(app)
 run.register(app)
 cohorts.register(app)
 catalog.register(app)
+status.register(app)
 app.add_typer(customers.app, name="customers")
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(syncs.app, name="syncs")

@@ -8,7 +8,7 @@ import grpc
 import typer
 from grpc_health.v1 import health_pb2_grpc
 
-from libs.gen.cohort.v1 import cohort_pb2_grpc, ingest_pb2_grpc, sync_pb2_grpc
+from libs.gen.cohort.v1 import admin_pb2_grpc, cohort_pb2_grpc, ingest_pb2_grpc, sync_pb2_grpc
 from libs.rpc.client import connect
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -29,6 +29,10 @@ class Session:
     def ingest(self) -> Any:
         """Return the stub of IngestService."""
         return ingest_pb2_grpc.IngestServiceStub(self._channel(self.ingest_target))  # type: ignore[no-untyped-call]
+
+    def admin(self) -> Any:
+        """Return the stub of AdminService, which the ingest service serves."""
+        return admin_pb2_grpc.AdminServiceStub(self._channel(self.ingest_target))  # type: ignore[no-untyped-call]
 
     def cohort(self) -> Any:
         """Return the stub of CohortService."""

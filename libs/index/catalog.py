@@ -19,7 +19,7 @@ from libs.index.condition import MISSING
 from libs.index.plan import EVER
 from libs.index.planner import BITMAPS, Part
 from libs.index.rows import ColumnKey
-from libs.index.segment import Segment
+from libs.index.segment import Segment, array_bytes
 from libs.index.snapshot import Snapshot
 
 TOP_VALUES = 20
@@ -56,6 +56,20 @@ class Catalog:
     profile_attributes: dict[str, dict[Kind, KindSummary]]
     customers: int
     events: int
+
+
+def index_bytes(snapshot: Snapshot) -> dict[str, int]:
+    """Return the bytes that the index takes in memory, mapped files included, by part."""
+    sizes: dict[str, int] = {}
+    for part in (part for parts in snapshot.parts.values() for part in parts):
+        if isinstance(part, Segment):
+            held = array_bytes(part.arrays)
+        else:
+            plain: list[NDArray[Any]] = [part.customer, part.time, part.arrival, *part.columns.values()]
+            held = {"tails": sum(array.nbytes for array in plain)}
+        for name, size in held.items():
+            sizes[name] = sizes.get(name, 0) + size
+    return sizes
 
 
 def read_catalog(snapshot: Snapshot) -> Catalog:

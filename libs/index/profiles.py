@@ -33,9 +33,15 @@ class ProfileView:
     columns: Mapping[ColumnKey, Chunks]
     holders: BitMap
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all columns."""
+        chunks = (chunk for column in self.columns.values() for chunk in column)
+        return sum(chunk.nbytes for chunk in chunks if chunk is not None)
+
     def matching(self, condition: Bound, customers: int) -> BitMap:
         """Return which customers below a number satisfy a condition; all is missing without a profile."""
-        found = []
+        found = np.zeros(customers, np.bool_)
         for number, first in enumerate(range(0, customers, CONTAINER)):
             rows = min(CONTAINER, customers - first)
 
@@ -44,8 +50,8 @@ class ProfileView:
                 chunk = chunks[number] if number < len(chunks) else None
                 return None if chunk is None else chunk[:rows]
 
-            found.append(roaring.from_mask(mask(condition, PlainColumns(rows, column)), first))
-        return roaring.union(found)
+            found[first : first + rows] = mask(condition, PlainColumns(rows, column))
+        return roaring.from_mask(found)
 
     def values(self, key: ColumnKey, customers: NDArray[np.uint32]) -> NDArray[Any]:
         """Return one column for some customers, (n,) of the dtype of its kind, missing values included."""

@@ -13,7 +13,7 @@ as it is (`libs.index.store`). `libs.index.seal` makes it. Its parts, and what t
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -236,7 +236,7 @@ def column_name(attribute: int, kind: int) -> str:
     return f"column{attribute}.{kind}"
 
 
-def array_bytes(arrays: Arrays) -> dict[str, Any]:
+def array_bytes(arrays: Arrays) -> dict[str, int]:
     """Return the bytes of a segment's arrays by part: rows, columns, postings, customers, nodes, tallies."""
     parts: dict[str, int] = {}
     for name, array in arrays.items():

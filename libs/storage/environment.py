@@ -156,6 +156,10 @@ class Environment:
         except (lmdb.MapFullError, lmdb.DiskError) as error:
             raise Overloaded("STORAGE_FULL", f"no room to write {self.kind}: {error}", 30.0) from error
 
+    def disk_bytes(self) -> int:
+        """Return what the data file takes on disk: it is sparse."""
+        return (self.folder / "data.mdb").stat().st_blocks * 512
+
     def close(self) -> None:
         """Close the environment and let others write."""
         self._environment.close()

@@ -20,6 +20,7 @@ from libs.rpc.client import connect
 from libs.rpc.errors import Failure
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
+from services.ingest.admin import AdminServicer
 from services.ingest.servicer import IngestServicer
 from tests.fakes.services import serving
 
@@ -158,14 +159,12 @@ def served(
     folder: Path, *, zone: str = "UTC", api_key: str | None = None, clock: StepClock | None = None
 ) -> Iterator[tuple[str, StepClock]]:
     """Serve ingest, admin and cohort over a folder; yields (HOST:PORT, the clock)."""
-    from libs.cli.compose import AdminServicer
-
     clock = clock or StepClock()
     engine = Engine(EventLog(folder / "log"), Calendar(ZoneInfo(zone)), clock, writable=True)
     store = CohortStore(folder / "saved")
     services = [
         (INGEST, IngestServicer(engine, clock)),
-        (ADMIN, AdminServicer()),
+        (ADMIN, AdminServicer(engine)),
         (COHORT, CohortServicer(engine, store, clock)),
     ]
     try:
