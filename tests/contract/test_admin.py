@@ -11,6 +11,7 @@ from libs.cli.main import app
 from libs.cli.status import size
 from tests.contract.harness import Client, event, served
 
+
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Client]:
     with served(tmp_path) as (address, _):
