@@ -5,7 +5,6 @@ receipt again; either all of a group is on disk or nothing. Neighbours: `libs.ev
 `libs.events.dedupe` remembers ids, `libs.events.encode` makes columns.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +20,10 @@ from libs.events import profile as profiles
 from libs.events.batch import Batch, Upsert
 from libs.events.block import NO_ROWS, Block
 from libs.events.dedupe import Dedupe
+from libs.events.keeper import Keeper
 from libs.events.log import MAX_ROWS, EventLog, Position
 from libs.events.profile import Profile
+from libs.events.run_files import RunFiles
 from libs.storage.requests import RequestIds
 
 
@@ -86,10 +87,12 @@ class Committer:
     def __init__(self, log: EventLog, dedupe_window: int, now: int) -> None:
         self._log = log
         self._requests = RequestIds(log.environment)
-        self._dedupe = Dedupe(log.seed, dedupe_window, self._lookup)
         self._position = log.end()
+        self._keeper = Keeper()
+        files = RunFiles(log.environment.folder / "dedupe", log.log_id, self._position)
+        self._dedupe = Dedupe(log.seed, dedupe_window, self._lookup, files, self._keeper)
         self._txn: Any = None
-        self._remember(now - dedupe_window)
+        self._remember(now - dedupe_window, files.covered)
 
     def commit(self, group: list[Submission], now: int) -> list[Receipt | Invalid]:
         """Write a group, in which no request id stands twice, and fsync. Return an answer for each request.
@@ -113,7 +116,7 @@ class Committer:
             lengths = [dictionary.save(txn) for dictionary in dictionaries]
         for dictionary, length in zip(dictionaries, lengths, strict=True):
             dictionary.saved(length)
-        self._dedupe.add(rows.hashes, rows.hashed_rows, now)
+        self._dedupe.add(rows.hashes, rows.hashed_rows, now, position)
         self._position = position
         written = iter(receipts)
         return [next(written) if answer is None else answer for answer in answers]
@@ -208,24 +211,17 @@ class Committer:
             arrivals.append(np.full(len(places), found.arrival, np.int64))
         return np.concatenate(owners), ids, np.concatenate(arrivals)
 
-    def _remember(self, since: int) -> None:
-        """Fill dedupe from the blocks that arrived after `since`, ms."""
-        for found in self._recent_blocks(since):
+    def close(self, now: int) -> None:
+        """Bring to disk what the next start would have to derive."""
+        self._dedupe.close(now)
+        self._keeper.close()
+
+    def _remember(self, since: int, covered: Position) -> None:
+        """Give dedupe the blocks behind what its files cover that arrived after `since`, ms."""
+        for found in self._log.recent_blocks(since, covered):
             ids = found.all_event_ids()
             places = np.flatnonzero(np.fromiter(map(bool, ids), np.bool_, len(ids)))
             given = [ids[i] for i in places.tolist()]
             hashes = self._dedupe.hashes(found.customers[places], given)
-            self._dedupe.add(hashes, places + found.first_row, found.arrival)
-
-    def _recent_blocks(self, since: int) -> Iterator[Block]:
-        with self._log.environment.read() as txn, txn.cursor(db=self._log.environment["blocks"]) as cursor:
-            start = None
-            at = cursor.last()
-            while at and blocks.arrival(cursor.value()) > since:
-                start = cursor.key()
-                at = cursor.prev()
-            if start is None:
-                return
-            cursor.set_key(start)
-            for key, data in cursor:
-                yield self._log.decode(key, data)
+            end = Position(found.revision, found.first_row + found.rows)
+            self._dedupe.add(hashes, places + found.first_row, found.arrival, end)

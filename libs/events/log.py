@@ -29,6 +29,8 @@ VERSION = 1
 TABLES = ("blocks", "customers", "names", "values", "profiles", *requests.TABLES)
 GULP_ROWS = 1_000_000
 """Rows read in one go: bounds the memory of catching up, not of the log."""
+LARGE_BLOCK = 1 << 16
+"""Bytes from which it is remembered that a block was checked; a smaller one is checked in 0.1 ms."""
 END = b"end"
 MAX_ROWS = 1 << 32
 """Events in one log: indexes and dedupe hold log rows in 32 bits."""
@@ -74,6 +76,7 @@ class EventLog:
         self.names = Dictionary(self.environment["names"])
         self.values = Dictionary(self.environment["values"])
         self._readonly = readonly
+        self._checked: set[int] = set()
         if not readonly:
             self._identify()
         with self.environment.read() as txn:
@@ -136,6 +139,22 @@ class EventLog:
             since = Position(found.revision, found.first_row + found.rows)
         return gulp, since, False
 
+    def recent_blocks(self, since: int, covered: Position) -> Iterator[Block]:
+        """Yield the blocks behind a position that arrived after `since`, ms. Raises `DamagedLogError`.
+
+        A block is a view of the map, good until the next.
+        """
+        with self.environment.read(buffers=True) as txn, txn.cursor(db=self.environment["blocks"]) as cursor:
+            start, least = b"", join_key(covered.rows, covered.revision + 1)
+            at = cursor.last()
+            while at and bytes(cursor.key()) >= least and blocks.arrival(cursor.value()) > since:
+                start = bytes(cursor.key())
+                at = cursor.prev()
+            if start:
+                cursor.set_key(start)
+                for key, data in cursor:
+                    yield self.decode(key, data)
+
     def _profiles(self, txn: Any, gulp: list[Block]) -> list[tuple[int, Profile]]:
         changed = [found.profiles for found in gulp if len(found.profiles)]
         if not changed:
@@ -145,22 +164,29 @@ class EventLog:
         read = ((customer, profiles.read(txn, table, customer)) for customer in customers)
         return [(customer, profile) for customer, profile in read if profile is not None]
 
-    def decode(self, key: bytes, data: bytes, *, check: bool = True) -> Block:
-        """Read the block under a key. Raises `DamagedLogError`, which says where it stands."""
+    def decode(self, key: bytes, data: bytes) -> Block:
+        """Read the block under a key. Raises `DamagedLogError`, which says where it stands.
+
+        The checksum of a large block is computed once a process: it costs 1 ms a MB.
+        """
+        revision = split_key(key)[1]
         try:
-            return blocks.decode(data, check=check)
+            found = blocks.decode(data, check=revision not in self._checked)
         except (blocks.DamagedBlockError, blocks.NewerBlockError) as error:
             raise DamagedLogError(
-                f"{self.environment.folder}: {error} (revision {split_key(key)[1]}); restore it from a backup"
+                f"{self.environment.folder}: {error} (revision {revision}); restore it from a backup"
             ) from error
+        if len(data) >= LARGE_BLOCK:
+            self._checked.add(revision)
+        return found
 
     def blocks_of(
         self, rows: NDArray[np.int64], txn: Any | None = None
     ) -> Iterator[tuple[Block, NDArray[Any]]]:
         """Yield, for ascending log rows, each block that holds some and the rows within it, (k,) int64.
 
-        A block is a view of the map, good until the next. Its checksum was checked when the index or dedupe
-        first read it. Raises IndexError for a row behind the end.
+        A block is a view of the map, good until the next. Raises IndexError for a row behind the end, and
+        `DamagedLogError`.
         """
         if txn is None:
             with self.environment.read(buffers=True) as txn:
@@ -173,7 +199,7 @@ class EventLog:
                     cursor.last()
                 else:
                     cursor.prev()
-                found = self.decode(cursor.key(), cursor.value(), check=False)
+                found = self.decode(cursor.key(), cursor.value())
                 stop = int(np.searchsorted(rows, found.first_row + found.rows))
                 if stop == start:
                     raise IndexError(f"the log has no row {rows[start]}")
