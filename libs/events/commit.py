@@ -100,7 +100,6 @@ class Committer:
         Raises `Overloaded` where there is no room; nothing was written then.
         """
         log = self._log
-        dictionaries = (log.customers, log.names, log.values)
         with log.environment.write() as txn:
             self._txn = txn
             answers = [self._served(txn, submission, now) for submission in group]
@@ -113,11 +112,12 @@ class Committer:
             receipts = self._receipts(fresh, rows.kept, position.revision)
             for submission, receipt in zip(fresh, receipts, strict=True):
                 self._record(txn, submission, receipt, now)
-            lengths = [dictionary.save(txn) for dictionary in dictionaries]
-        for dictionary, length in zip(dictionaries, lengths, strict=True):
+            lengths = [dictionary.save(txn) for dictionary in log.dictionaries]
+        for dictionary, length in zip(log.dictionaries, lengths, strict=True):
             dictionary.saved(length)
         self._dedupe.add(rows.hashes, rows.hashed_rows, now, position)
         self._position = position
+        self._index_strings()
         written = iter(receipts)
         return [next(written) if answer is None else answer for answer in answers]
 
@@ -214,7 +214,13 @@ class Committer:
     def close(self, now: int) -> None:
         """Bring to disk what the next start would have to derive."""
         self._dedupe.close(now)
+        self._index_strings(closing=True)
         self._keeper.close()
+
+    def _index_strings(self, *, closing: bool = False) -> None:
+        for dictionary in self._log.dictionaries:
+            if (closing or not self._keeper.busy) and dictionary.wants_index(closing=closing):
+                self._keeper.submit(dictionary.write_index)
 
     def _remember(self, since: int, covered: Position) -> None:
         """Give dedupe the blocks behind what its files cover that arrived after `since`, ms."""

@@ -22,6 +22,7 @@ from libs.events.batch import Kind, Scalar
 from libs.events.block import Block
 from libs.events.dictionary import Dictionary
 from libs.events.profile import Profile
+from libs.events.string_index import StringIndex
 from libs.storage import requests
 from libs.storage.environment import Environment, scan
 
@@ -72,9 +73,6 @@ class EventLog:
 
     def __init__(self, folder: Path, *, readonly: bool = False) -> None:
         self.environment = Environment(folder, "event log", VERSION, TABLES, readonly=readonly)
-        self.customers = Dictionary(self.environment["customers"])
-        self.names = Dictionary(self.environment["names"])
-        self.values = Dictionary(self.environment["values"])
         self._readonly = readonly
         self._checked: set[int] = set()
         if not readonly:
@@ -82,6 +80,7 @@ class EventLog:
         with self.environment.read() as txn:
             self.log_id = self._meta(txn, b"log_id").hex()
             self.seed = int.from_bytes(self._meta(txn, b"seed"), "big")
+            self.customers, self.names, self.values = map(self._dictionary, ("customers", "names", "values"))
             self._load_dictionaries(txn)
 
     def _identify(self) -> None:
@@ -93,8 +92,18 @@ class EventLog:
         value: bytes = txn.get(key, db=self.environment.meta)
         return value
 
+    def _dictionary(self, table: str) -> Dictionary:
+        path = self.environment.folder / "dictionaries" / table
+        index = StringIndex(path, self.log_id, self.seed, readonly=self._readonly)
+        return Dictionary(self.environment[table], index)
+
+    @property
+    def dictionaries(self) -> tuple[Dictionary, Dictionary, Dictionary]:
+        """The dictionaries of customers, names and values."""
+        return self.customers, self.names, self.values
+
     def _load_dictionaries(self, txn: Any) -> None:
-        for dictionary in (self.customers, self.names, self.values):
+        for dictionary in self.dictionaries:
             dictionary.load(txn)
 
     def end(self, txn: Any | None = None) -> Position:
