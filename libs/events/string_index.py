@@ -51,6 +51,8 @@ class StringIndex:
 
     def open(self, strings: Sequence[str]) -> None:
         """Map the file, where there is one of these strings: the first so many of them."""
+        if not self._readonly:
+            arrays.clean_temporary(self._path.parent)
         if not self._path.exists():
             return
         try:
