@@ -22,7 +22,6 @@ from libs.events.block import NO_ROWS, Block
 from libs.events.dedupe import Dedupe
 from libs.events.keeper import Keeper
 from libs.events.log import MAX_ROWS, EventLog, Position
-from libs.events.profile import Profile
 from libs.events.run_files import RunFiles
 from libs.storage.requests import RequestIds
 
@@ -157,18 +156,12 @@ class Committer:
 
     def _upsert(self, txn: Any, group: list[Submission]) -> NDArray[np.uint32]:
         """Merge the group's customer data into profiles; return the customers concerned, ascending."""
+        upserts = [upsert for submission in group for upsert in submission.upserts]
+        if not upserts:
+            return NO_ROWS
         log = self._log
         table = log.environment["profiles"]
-        changed: dict[int, Profile] = {}
-        for submission in group:
-            for upsert in submission.upserts:
-                customer = log.customers.add(upsert.customer_id)
-                merged = changed.get(customer) or profiles.read(txn, table, customer) or Profile()
-                profiles.merge(merged, upsert.data, log.names, log.values)
-                changed[customer] = merged
-        for customer, merged in changed.items():
-            profiles.write(txn, table, customer, merged)
-        return np.array(sorted(changed), np.uint32)
+        return profiles.upsert(txn, table, upserts, log.customers, log.names, log.values)
 
     def _block(self, rows: _Rows, changed: NDArray[np.uint32], now: int) -> tuple[Position, bytes]:
         """Encode a group; nothing, at the position before, where nothing is to be written."""

@@ -46,7 +46,7 @@ def test_profiles_between_events_are_changes_of_their_own(tmp_path: Path) -> Non
         submit.submit(submission(("q", ""))).result(TIMEOUT)
         [changes] = events.changes(Position(2, 2))
         assert [each.revision for each in changes.blocks] == [3, 4]
-        [(customer, profile)] = changes.profiles
+        [customer], [profile] = changes.profiles.customers.tolist(), changes.profiles.records
         assert events.customers[customer] == "p"
         assert events.values.strings(profile.strings.values()) == ["Goa"]
         assert [event.event_id for event in events.events(np.array([2, 1, 0]))] == ["", "0.1", "0.0"]
