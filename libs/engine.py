@@ -22,12 +22,21 @@ from libs.events.writer import Writer
 from libs.index import evaluate
 from libs.index.calendar import Calendar
 from libs.index.catalog import Catalog, read_catalog
+from libs.index.evaluate import Evaluation, NodeCost
 from libs.index.index import SEAL_ROWS, Index
+from libs.index.keeper import Keeper
+from libs.index.loading import load
 from libs.index.plan import Plan
+from libs.index.profile_store import ProfileStore
 from libs.index.snapshot import Snapshot
+from libs.index.store import SegmentStore
 
 SHARD = "0"
 """The name of the one shard there is."""
+
+
+def _nothing() -> None:
+    pass
 
 
 class Engine:
@@ -39,9 +48,24 @@ class Engine:
         self.calendar = calendar
         self.epoch = log.log_id
         self._log = log
-        self._index = Index(calendar, log.names, log.values, log.customers, seal_rows=seal_rows)
+        self._store = SegmentStore(
+            log.environment.folder / "index", log.log_id, calendar.zone.key, writable=writable
+        )
+        self._index = Index(
+            calendar, log.names, log.values, log.customers, store=self._store, seal_rows=seal_rows
+        )
+        self._seal_rows = seal_rows
         self._lock = threading.Lock()
-        self._writer = Writer(log, clock) if writable else None
+        self._closed = False
+        load(self._index, self._store, log, _nothing)
+        self._profiles = ProfileStore(self._store.folder, log.log_id, writable=writable)
+        self._index.profiles, self._profiled = self._profiles.load(log.end())
+        for changed in log.profiles_between(self._profiled, self._index.position):
+            self._index.profiles.update(changed)
+        log.refresh()
+        self._keeper = Keeper(self.catch_up) if writable else None
+        committed = self._keeper.wake if self._keeper else _nothing
+        self._writer = Writer(log, clock, committed=committed) if writable else None
 
     def append(self, submission: Submission) -> Future[Receipt]:
         """Take events and profiles; a receipt means on disk. Raises `Overloaded`, `Unavailable`."""
@@ -53,13 +77,28 @@ class Engine:
         """Return everything committed so far; `OutOfRange` or `Invalid` for a revision it cannot reach."""
         wanted = self._log.revision_of(min_revision) if min_revision else 0
         with self._lock:
-            if self._log.end() != self._index.position:
-                for changes in self._log.changes(self._index.position):
-                    self._index.apply(changes)
+            self._catch_up()
             snapshot = self._index.snapshot()
         if snapshot.position.revision < wanted:
             raise OutOfRange("REVISION_NOT_REACHED", "this revision has not been committed")
         return snapshot
+
+    def catch_up(self) -> None:
+        """Take in everything committed so far."""
+        with self._lock:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        self._replay()
+        store = self._store
+        if not store.writable and self._index.tail_rows >= self._seal_rows and store.changed():
+            load(self._index, store, self._log, self._replay)
+
+    def _replay(self) -> None:
+        if self._log.end() != self._index.position:
+            for changes in self._log.changes(self._index.position, self._profiled.revision):
+                self._index.apply(changes)
+                self._profiles.offer(self._index.profiles, self._index.position)
 
     def evaluate(self, plan: Plan, snapshot: Snapshot, as_of: int) -> BitMap:
         """Return the customers that satisfy a plan at an instant, ms. Not to be changed."""
@@ -67,7 +106,18 @@ class Engine:
 
     def every_node(self, plan: Plan, snapshot: Snapshot, as_of: int) -> list[BitMap]:
         """Return the customers of each node of a plan, in pre-order, each as if evaluated alone."""
-        return evaluate.every_node(plan, snapshot, as_of)
+        return Evaluation(snapshot, as_of).every_node(plan)
+
+    def explain(self, plan: Plan, snapshot: Snapshot, as_of: int) -> tuple[BitMap, list[NodeCost]]:
+        """Return the customers that satisfy a plan, and how each node was evaluated, in pre-order."""
+        evaluation = Evaluation(snapshot, as_of, costs={})
+        return evaluation.run(plan), evaluation.explained(plan)
+
+    def among(self, plan: Plan, snapshot: Snapshot, as_of: int, customers: BitMap) -> BitMap:
+        """Return which of some customers satisfy a plan, from their own rows where they are few."""
+        evaluation = Evaluation(snapshot, as_of)
+        known = customers & evaluation.universe
+        return evaluation.run(plan, known) & known
 
     def catalog(self, snapshot: Snapshot) -> Catalog:
         """Return the event types and attributes there are."""
@@ -106,8 +156,15 @@ class Engine:
         self._index.settle()
 
     def close(self) -> None:
-        """Commit what waits and close the log. No call may be under way."""
+        """Commit what waits, seal it, and close the log. No call may be under way; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         if self._writer:
             self._writer.close()
+        if self._keeper:
+            self._keeper.close()
+            self.catch_up()
+        self._profiles.close(self._index.profiles, self._index.position)
         self._index.close()
         self._log.close()

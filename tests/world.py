@@ -16,8 +16,9 @@ from libs.events.dictionary import Dictionary
 from libs.events.log import Changes, Position
 from libs.gen.cohort.v1 import rule_pb2
 from libs.index.calendar import Calendar
-from libs.index.evaluate import evaluate, every_node
+from libs.index.evaluate import Evaluation, evaluate
 from libs.index.index import Index
+from libs.index.planner import Path
 from libs.index.snapshot import Snapshot
 from services.cohort.plan import make_plan
 from services.cohort.translate import read_rule
@@ -63,15 +64,26 @@ class Indexed:
         """Return what there is now."""
         return self.index.snapshot()
 
-    def run(self, rule: dict[str, Any], as_of: int, snapshot: Snapshot | None = None) -> set[str]:
-        """Return the customers that satisfy a rule, given as JSON."""
+    def run(
+        self,
+        rule: dict[str, Any],
+        as_of: int,
+        snapshot: Snapshot | None = None,
+        only: Path | None = None,
+    ) -> set[str]:
+        """Return the customers that satisfy a rule, given as JSON; `only` forces an access path."""
         plan = make_plan(read(rule, self.calendar), as_of, self.calendar)
-        return self.names_of(evaluate(plan, snapshot or self.snapshot(), as_of))
+        return self.names_of(evaluate(plan, snapshot or self.snapshot(), as_of, only))
+
+    def among(self, rule: dict[str, Any], as_of: int, customers: BitMap) -> BitMap:
+        """Return which of some customers, of the universe, satisfy a rule."""
+        plan = make_plan(read(rule, self.calendar), as_of, self.calendar)
+        return Evaluation(self.snapshot(), as_of).run(plan, customers) & customers
 
     def sizes(self, rule: dict[str, Any], as_of: int) -> list[int]:
         """Return the size of every node of a rule, in pre-order."""
         plan = make_plan(read(rule, self.calendar), as_of, self.calendar)
-        return [len(each) for each in every_node(plan, self.snapshot(), as_of)]
+        return [len(found) for found in Evaluation(self.snapshot(), as_of).every_node(plan)]
 
     def names_of(self, bitmap: BitMap) -> set[str]:
         """Return the ids of customers."""

@@ -108,6 +108,15 @@ class EventLog:
         for dictionary in self.dictionaries:
             dictionary.load(txn)
 
+    def refresh(self) -> None:
+        """Read the strings that another process has written since: behind files that may speak of them."""
+        with self.environment.read() as txn:
+            self._refresh(txn)
+
+    def _refresh(self, txn: Any) -> None:
+        if self._readonly:  # in the writing process they are there before they are on disk
+            self._load_dictionaries(txn)
+
     def end(self, txn: Any | None = None) -> Position:
         """Return the position behind the last commit."""
         if txn is None:
@@ -124,19 +133,31 @@ class EventLog:
         txn.put(join_key(first_row, position.revision), data, db=self.environment["blocks"])
         txn.put(END, join_key(position.rows, position.revision), db=self.environment.meta)
 
-    def changes(self, since: Position) -> Iterator[Changes]:
+    def changes(self, since: Position, profiles_behind: int = 0) -> Iterator[Changes]:
         """Yield what was committed behind a position, in gulps, up to what is committed now.
 
-        Raises `DamagedLogError`.
+        Profiles that changed at the revision `profiles_behind` or before are left out. Raises
+        `DamagedLogError`.
         """
         more = True
         while more:
             with self.environment.read() as txn:
                 gulp, since, more = self._gulp(txn, since)
                 if gulp:
-                    if self._readonly:  # in the writing process they are there before they are on disk
-                        self._load_dictionaries(txn)
-                    yield Changes(since, gulp, self._profiles(txn, gulp))
+                    self._refresh(txn)
+                    changed = [each.profiles for each in gulp if each.revision > profiles_behind]
+                    yield Changes(since, gulp, self._profiles(txn, changed))
+
+    def blocks_between(self, first: int, end: int) -> Iterator[Block]:
+        """Yield the blocks that hold the log rows first … end − 1, where `first` begins one.
+
+        Raises `DamagedLogError`.
+        """
+        with self.environment.read() as txn:
+            for key, data in scan(txn, self.environment["blocks"], join_key(first, 0)):
+                if split_key(key)[0] >= end:
+                    return
+                yield self.decode(key, data)
 
     def _gulp(self, txn: Any, since: Position) -> tuple[list[Block], Position, bool]:
         gulp: list[Block] = []
@@ -166,9 +187,25 @@ class EventLog:
                 for key, data in cursor:
                     yield self.decode(key, data)
 
-    def _profiles(self, txn: Any, gulp: list[Block]) -> Profiles:
-        changed = np.concatenate([found.profiles for found in gulp])
-        return profiles.read(txn, self.environment["profiles"], profiles.distinct(changed))
+    def _profiles(self, txn: Any, changed: list[NDArray[np.uint32]]) -> Profiles:
+        customers = profiles.distinct(np.concatenate([blocks.NO_ROWS, *changed]))
+        return profiles.read(txn, self.environment["profiles"], customers)
+
+    def profiles_between(self, since: Position, until: Position) -> Iterator[Profiles]:
+        """Yield the profiles, as they are now, that changed behind a position and up to another, in gulps."""
+        changed: list[NDArray[np.uint32]] = []
+        with self.environment.read(buffers=True) as txn:
+            first = join_key(since.rows, since.revision + 1)
+            for _, data in scan(txn, self.environment["blocks"], first):
+                found = blocks.decode(data, check=False)  # an event's damage is noticed where it is read
+                if found.revision > until.revision:
+                    break
+                if len(found.profiles):
+                    changed.append(found.profiles.copy())
+        customers = profiles.distinct(np.concatenate([blocks.NO_ROWS, *changed]))
+        for start in range(0, len(customers), GULP_ROWS // PROFILE_ROWS):
+            with self.environment.read() as txn:
+                yield self._profiles(txn, [customers[start : start + GULP_ROWS // PROFILE_ROWS]])
 
     def decode(self, key: bytes, data: bytes) -> Block:
         """Read the block under a key. Raises `DamagedLogError`, which says where it stands.

@@ -1,239 +1,259 @@
-"""How are the events of one type reached? The access paths of parts, each giving the same customers.
+"""Who has events that satisfy a condition in a span of time, and how many? Carries out what the planner chose.
 
-    exists     who has an event: unions of day bitmaps where a key has them, else customers of rows
-    counted    who has so many: differences of running counts where a segment has them, else rows counted
+    exists     who has one: bitmaps united, customers of rows marked
+    counted    who has so many: running counts and counts of rows, added over parts, then compared
+    counts     how many each of some given customers has, from their rows alone
 
-Rows come from a posting where the condition has a selective one, else from scanning the columns. Two tests
-are an AND on rows, never on customers.
+Two tests of one event are an AND on rows, never on customers.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from libs.index import roaring
-from libs.index.condition import Bound, BoundAll, BoundAny, BoundTest, PlainColumns, mask
-from libs.index.posting import Posting, cover
+from libs.index import planner, roaring
+from libs.index.condition import Bound, BoundAll, BoundTest, PlainColumns, mask
+from libs.index.planner import NO_ROWS, Part, Path, Step, between, width
 from libs.index.rows import Rows
-from libs.index.segment import Segment, SegmentColumns
+from libs.index.segment import NUMBER_NAME, STRING_NAME, KeyName, Segment, SegmentColumns
 from libs.index.tally import TOP, Totals
 
-Part: TypeAlias = Segment | Rows
-Selection: TypeAlias = slice | NDArray[Any]
-GATHER_FACTOR = 8
-"""Reading a number through a row's index costs about as much as scanning this many."""
-POSTING_FACTOR = 32
-"""The same for a string, which is scanned as a byte or two."""
-SCATTER_SHARE = 16
-"""With more rows than customers / this, marking them in an array of all customers beats sorting."""
-BINCOUNT_SHARE = 8
-"""With more rows than customers / this, counting into an array of all customers beats sorting."""
-NO_ROWS = np.empty(0, np.uint32)
+NARROW_SHARE = 8
+"""Once fewer than 1 / this of a window's rows are left, only those are tested further."""
+SORT_SHARE = 256
+"""With fewer rows than customers / this, sorting them beats marking them in an array of all customers."""
+
+Wanted = tuple[int, int | None]
+"""The least and the greatest number of events; None: no greatest."""
 
 
-def exists(parts: Sequence[Part], condition: Bound | None, first: int, end: int, customers: int) -> BitMap:
-    """Return the customers, numbered below `customers`, with an event, first ≤ time < end, that satisfies."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Events of one type, in parts, with first ≤ time < end (ms), that satisfy a condition.
+
+    Customers are numbered below `customers`. `used` collects the paths taken; `only` has that one taken wherever
+    it is possible.
+    """
+
+    parts: Sequence[Part]
+    condition: Bound | None
+    first: int
+    end: int
+    customers: int
+    used: set[Path] = field(default_factory=set)
+    only: Path | None = None
+
+    def steps(self, allowed: frozenset[Path]) -> list[Step]:
+        """Plan it, for what bitmaps, running counts or neither can answer."""
+        return planner.steps(self.parts, self.condition, self.first, self.end, allowed, self.only)
+
+
+def exists(question: Question, steps: Sequence[Step]) -> BitMap:
+    """Return the customers with an event, by the steps planned."""
     bitmaps: list[BitMap] = []
     pieces: list[NDArray[np.uint32]] = []
-    for part in _within(parts, first, end):
-        posting = _single_posting(part, condition) if isinstance(part, Segment) else None
-        if isinstance(part, Segment) and posting is not None:
-            _cover_posting(part, posting, first, end, bitmaps, pieces)
+    for step in steps:
+        question.used.add(step.path)
+        if step.path is Path.BITMAPS and isinstance(step.part, Segment):
+            _unite(step.part, step, question, bitmaps, pieces)
         else:
-            pieces.append(owners_of(part, condition, first, end))
+            pieces.append(owners_of(step, question))
     found = [piece for piece in pieces if len(piece)]
-    if found:
-        owners = np.concatenate(found)
-        if len(owners) * SCATTER_SHARE > customers:
-            hit = np.zeros(customers, np.bool_)
-            hit[owners] = True
-            bitmaps.append(roaring.from_mask(hit))
-        else:
-            bitmaps.append(roaring.from_values(owners))
+    rows = sum(map(len, found))
+    if rows * SORT_SHARE > question.customers:
+        hit = np.zeros(question.customers, np.bool_)
+        for piece in found:
+            hit[piece] = True
+        bitmaps.append(roaring.from_mask(hit))
+    elif rows:
+        bitmaps.append(roaring.from_values(np.concatenate(found)))
     return roaring.union(bitmaps)
 
 
-def counted(
-    parts: Sequence[Part],
-    condition: Bound | None,
-    first: int,
-    end: int,
-    wanted: tuple[int, int | None],
-    customers: int,
-) -> BitMap:
-    """Return who, numbered below `customers`, has from `wanted[0]` ≥ 1 to `wanted[1]` events that satisfy."""
-    inside = list(_within(parts, first, end))
-    tallies = [part.tally for part in inside if isinstance(part, Segment) and part.tally]
-    if condition is None and tallies and max(wanted[0] - 1, wanted[1] or 0) < TOP:
-        return _by_tallies(inside, first, end, wanted, customers)
-    pieces = [owners_of(part, condition, first, end) for part in inside]
-    owners = np.concatenate(pieces) if pieces else NO_ROWS
-    if len(owners) * BINCOUNT_SHARE > customers:
-        return roaring.from_mask(_fits(np.bincount(owners, minlength=customers), wanted))
-    owners = np.sort(owners)
-    first_of = np.ones(len(owners), np.bool_)
-    np.not_equal(owners[1:], owners[:-1], out=first_of[1:])
-    starts = np.flatnonzero(first_of)
-    return roaring.from_sorted(owners[starts][_fits(np.diff(starts, append=len(owners)), wanted)])
-
-
-def _by_tallies(
-    parts: Sequence[Part], first: int, end: int, wanted: tuple[int, int | None], customers: int
-) -> BitMap:
-    """Count all events of parts, some of which have a tally, up to 255 a customer, which `wanted` lies below."""
-    totals = Totals(customers)
-    for part in parts:
-        if isinstance(part, Segment) and part.tally:
-            counts = part.tally.between(part.customer, part.row_at(first), part.row_at(end))
-            totals.add(counts, part.tally.most)
+def counted(question: Question, steps: Sequence[Step], wanted: Wanted) -> BitMap:
+    """Return who has from `wanted[0]` ≥ 1 to `wanted[1]` events, by the steps planned."""
+    totals: Totals | None = None
+    pieces: list[NDArray[np.uint32]] = []
+    exact = not counts_answer(wanted)
+    for step in steps:
+        question.used.add(step.path)
+        segment = step.part if isinstance(step.part, Segment) else None
+        if segment is not None and step.path is Path.COUNTS:
+            totals = totals or Totals(question.customers)
+            for name in step.keys:
+                _add_key(segment, name, step, totals)
+            continue
+        owners = owners_of(step, question)
+        if segment is not None and not exact and len(owners) * SORT_SHARE > question.customers:
+            totals = totals or Totals(question.customers)
+            totals.add_rows(owners, segment.heavy)
         else:
-            totals.add_rows(owners_of(part, None, first, end))
-    return roaring.from_mask(_fits(totals.counts, wanted))
+            pieces.append(owners)
+    owners = np.concatenate(pieces) if pieces else NO_ROWS
+    if totals is not None:
+        totals.add_rows(owners, None)
+        return roaring.from_mask(fits(totals.counts, wanted))
+    if len(owners) * SORT_SHARE > question.customers:
+        return roaring.from_mask(fits(np.bincount(owners, minlength=question.customers), wanted))
+    owners = np.sort(owners)
+    starts = np.flatnonzero(
+        np.concatenate((np.ones(min(len(owners), 1), np.bool_), owners[1:] != owners[:-1]))
+    )
+    return roaring.from_sorted(owners[starts][fits(np.diff(starts, append=len(owners)), wanted)])
 
 
-def _fits(counts: NDArray[Any], wanted: tuple[int, int | None]) -> NDArray[np.bool_]:
+def counts_answer(wanted: Wanted) -> bool:
+    """Say whether counts that stop at `TOP` can answer a question."""
+    return max(wanted[0] - 1, wanted[1] or 0) < TOP
+
+
+def fits(counts: NDArray[Any], wanted: Wanted) -> NDArray[np.bool_]:
+    """Say which counts, (n,), are wanted, (n,) bool."""
     minimum, maximum = wanted
-    fits = np.asarray(counts >= minimum)
+    found = np.asarray(counts >= minimum)
     if maximum is not None:
-        fits &= counts <= maximum
-    return fits
+        found &= counts <= maximum
+    return found
 
 
-def _within(parts: Sequence[Part], first: int, end: int) -> Iterator[Part]:
-    """Yield the parts that may have events with first ≤ time < end."""
-    for part in parts:
-        if not isinstance(part, Segment) or (part.last_time >= first and part.first_time < end):
-            yield part
+def counts(question: Question, among: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Count the events of some customers, ascending, (n,), each by his own rows: (n,) int64."""
+    question.used.add(Path.CUSTOMERS)
+    found = np.zeros(len(among), np.int64)
+    for part in question.parts:
+        if isinstance(part, Rows):
+            places = _places_in_tail(part, question, among)
+        elif part.last_time >= question.first and part.first_time < question.end:
+            places = _places_in_segment(part, question, among)
+        else:
+            continue
+        found += np.bincount(places, minlength=len(among))
+    return found
 
 
-def owners_of(part: Part, condition: Bound | None, first: int, end: int) -> NDArray[np.uint32]:
-    """Return the customers of a part's events, first ≤ time < end, that satisfy a condition, one an event."""
-    if isinstance(part, Segment):
-        return _owners_in_segment(part, condition, part.row_at(first), part.row_at(end))
-    inside = (part.time >= first) & (part.time < end)
-    if condition is not None:
+def _places_in_segment(segment: Segment, question: Question, among: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Return the place of its customer for each event that satisfies, (n,)."""
+    places, rows = segment.rows_of(among)
+    low, high = segment.row_at(question.first), segment.row_at(question.end)
+    if low > 0 or high < len(segment):
+        inside = np.flatnonzero((rows >= low) & (rows < high))
+        places, rows = places[inside], rows[inside]
+    if question.condition is not None and len(rows):
+        places = places[mask(question.condition, SegmentColumns(segment, rows, len(rows)))]
+    return places
+
+
+def _places_in_tail(part: Rows, question: Question, among: NDArray[np.uint32]) -> NDArray[np.int64]:
+    if len(among) == 1:
+        rows = np.flatnonzero(part.customer == among[0])
+        found = part.take(rows)
+        return np.zeros(len(_tail_rows(found, question)), np.int64)
+    owners = part.customer[_tail_rows(part, question)]
+    places = np.searchsorted(among, owners)
+    places[places == len(among)] = 0
+    return places[among[places] == owners] if len(among) else places[:0]
+
+
+def _add_key(segment: Segment, name: KeyName, step: Step, totals: Totals) -> None:
+    key = segment.key(name)
+    if key is None or key.tally is None:
+        totals.add_rows(owners_of_key(segment, name, step.first, step.end), segment.heavy)
+        return
+    counts = key.tally.between(
+        lambda first, end: owners_of_key(segment, name, first, end), step.first, step.end
+    )
+    totals.add(counts, key.tally.most)
+
+
+def _unite(
+    segment: Segment, step: Step, question: Question, bitmaps: list[BitMap], pieces: list[NDArray[np.uint32]]
+) -> None:
+    """Add the customers of a step's keys: whole days by their nodes, the days at the ends by rows."""
+    days = segment.days
+    first_day, last_day = days.inside(question.first, question.end)
+    if first_day >= last_day:
+        pieces.append(_owners_between(segment, step, question.condition, step.first, step.end))
+        return
+    inner = days.rows[first_day], days.rows[last_day]
+    for first, end in ((step.first, inner[0]), (inner[1], step.end)):
+        if first < end:
+            pieces.append(_owners_between(segment, step, question.condition, first, end))
+    for name in step.keys:
+        key = segment.key(name)
+        spans = [inner]
+        if key is not None:
+            found, spans = key.nodes.cover(days, first_day, last_day)
+            bitmaps += found
+        pieces += [owners_of_key(segment, name, first, end) for first, end in spans]
+
+
+def _owners_between(
+    segment: Segment, step: Step, condition: Bound | None, first: int, end: int
+) -> NDArray[np.uint32]:
+    """Return the customers of the events of a step's keys in some rows: by their keys, or once by the condition."""
+    if condition is None or len(step.keys) <= 1:
+        owners = [owners_of_key(segment, name, first, end) for name in step.keys]
+        return owners[0] if owners else NO_ROWS
+    return _scan(segment, condition, first, end)
+
+
+def owners_of_key(segment: Segment, name: KeyName, first: int, end: int) -> NDArray[np.uint32]:
+    """Return the customers of a key's events in the rows first … end − 1, one an event."""
+    if not name:
+        return segment.customer[first:end]
+    if len(name) == NUMBER_NAME:
+        numbers = segment.numbers(name[0])
+        assert numbers is not None
+        rows = np.flatnonzero(numbers.within((name[1], name[2]), slice(first, end)))
+        return segment.customer[first:end][rows]
+    strings = segment.strings(name[0])
+    assert strings is not None
+    chosen = between(strings.rows_of(name[1]), first, end)
+    if len(name) > STRING_NAME:
+        numbers = segment.numbers(name[2])
+        assert numbers is not None
+        chosen = chosen[numbers.within((name[3], name[4]), chosen)]
+    return segment.customer[chosen]
+
+
+def owners_of(step: Step, question: Question) -> NDArray[np.uint32]:
+    """Return the customers of a part's events that satisfy, one an event."""
+    part, condition = step.part, question.condition
+    if isinstance(part, Rows):
+        return part.customer[_tail_rows(part, question)]
+    if condition is None:
+        return part.customer[step.first : step.end]
+    if step.path is Path.POSTINGS:
+        rows = step.rows
+        if not isinstance(condition, BoundTest):
+            rows = rows[mask(condition, SegmentColumns(part, rows, len(rows)))]
+        return part.customer[rows]
+    return _scan(part, condition, step.first, step.end)
+
+
+def _tail_rows(part: Rows, question: Question) -> NDArray[np.int64]:
+    """Return the rows of a part that is not sealed that satisfy, (n,)."""
+    inside = (part.time >= question.first) & (part.time < question.end)
+    if question.condition is not None:
         columns = PlainColumns(len(part), lambda attribute, kind: part.columns.get((attribute, kind)))
-        inside &= mask(condition, columns)
-    return part.customer[np.flatnonzero(inside)]
+        inside &= mask(question.condition, columns)
+    return np.flatnonzero(inside)
 
 
-def _owners_in_segment(segment: Segment, condition: Bound | None, first: int, end: int) -> NDArray[np.uint32]:
-    if condition is None or first >= end:
-        return segment.customer[first : max(first, end)]
-    rows = _candidates(segment, condition)
-    if rows is not None:
-        rows = _between(rows, first, end)
-        if isinstance(condition, BoundTest):
-            return segment.customer[rows]
-        if len(rows) * POSTING_FACTOR < end - first:
-            return segment.customer[rows[mask(condition, SegmentColumns(segment, rows, len(rows)))]]
+def _scan(segment: Segment, condition: Bound, first: int, end: int) -> NDArray[np.uint32]:
+    """Return the customers of the rows first … end − 1 that pass, one a row: the narrowest columns are read first."""
     tests = condition.conditions if isinstance(condition, BoundAll) else (condition,)
-    return _narrow(segment, sorted(tests, key=_cost), first, end)
-
-
-def _narrow(segment: Segment, tests: Sequence[Bound], first: int, end: int) -> NDArray[np.uint32]:
-    """Return the customers of the rows first … end − 1 that pass every test, one a row.
-
-    Once few rows are left, only those are tested further.
-    """
+    tests = tuple(sorted(tests, key=lambda test: width(segment, test)))
     passing = np.ones(end - first, np.bool_)
     for place, test in enumerate(tests):
         passing &= mask(test, SegmentColumns(segment, slice(first, end), end - first))
-        if np.count_nonzero(passing) * GATHER_FACTOR < end - first:
+        if place + 1 < len(tests) and np.count_nonzero(passing) * NARROW_SHARE < end - first:
             rows = np.flatnonzero(passing) + first
             for later in tests[place + 1 :]:
                 rows = rows[mask(later, SegmentColumns(segment, rows, len(rows)))]
             return segment.customer[rows]
     return segment.customer[first:end][np.flatnonzero(passing)]  # a random mask costs twice as much
-
-
-def _cost(condition: Bound) -> int:
-    """Return how much of a row a condition reads: strings stand in one or two bytes, numbers in eight."""
-    return 1 if isinstance(condition, BoundTest) and condition.only_codes else 8
-
-
-def _candidates(segment: Segment, condition: Bound) -> NDArray[np.uint32] | None:
-    """Return rows, ascending, among which all that satisfy a condition are, or None where no posting says.
-
-    For a test that postings answer, these rows are exactly the ones.
-    """
-    match condition:
-        case BoundTest() if condition.only_codes:
-            postings = None if condition.attribute is None else segment.postings.get(condition.attribute)
-            if postings is None:
-                return NO_ROWS
-            found = [rows for code in condition.codes if (rows := postings.rows_of(code)) is not None]
-            return found[0] if len(found) == 1 else np.sort(np.concatenate([NO_ROWS, *found]))
-        case BoundAll(conditions):
-            narrowed = [rows for each in conditions if (rows := _candidates(segment, each)) is not None]
-            return min(narrowed, key=len, default=None)
-        case BoundAny(conditions):
-            each_rows = [_candidates(segment, each) for each in conditions]
-            known = [each for each in each_rows if each is not None]
-            return np.unique(np.concatenate([NO_ROWS, *known])) if len(known) == len(conditions) else None
-    return None
-
-
-def _single_posting(segment: Segment, condition: Bound | None) -> Posting | None:
-    """Return the one posting whose rows are what a condition asks for, where there is such a one."""
-    if condition is None:
-        return segment.everything
-    if isinstance(condition, BoundTest) and condition.only_codes and len(condition.codes) == 1:
-        postings = None if condition.attribute is None else segment.postings.get(condition.attribute)
-        posting = postings.find(condition.codes[0]) if postings else None
-        return posting or Posting(NO_ROWS, {})
-    return None
-
-
-def _cover_posting(
-    segment: Segment,
-    posting: Posting,
-    first: int,
-    end: int,
-    bitmaps: list[BitMap],
-    pieces: list[NDArray[np.uint32]],
-) -> None:
-    """Add the customers of a posting with first ≤ time < end: whole days by their nodes, the rest by rows."""
-    if not posting.nodes:
-        rows = _rows_of(posting, segment.row_at(first), segment.row_at(end))
-        pieces.append(segment.customer[rows])
-        return
-    last_day = len(segment.day_starts) - 1
-    first_day = 0 if first <= segment.first_time else int(np.searchsorted(segment.day_starts, first))
-    end_day = last_day
-    if end <= segment.last_time:  # else nothing lies behind the window, and its last day counts as whole
-        end_day = int(np.searchsorted(segment.day_starts, end, side="right")) - 1
-    if end_day <= first_day:
-        rows = _rows_of(posting, segment.row_at(first), segment.row_at(end))
-        pieces.append(segment.customer[rows])
-        return
-    if first_day > 0:
-        rows = _rows_of(posting, segment.row_at(first), int(segment.day_rows[first_day]))
-        pieces.append(segment.customer[rows])
-    if end_day < last_day:
-        rows = _rows_of(posting, int(segment.day_rows[end_day]), segment.row_at(end))
-        pieces.append(segment.customer[rows])
-    for found in cover(posting.nodes, first_day, end_day):
-        if isinstance(found, BitMap):
-            bitmaps.append(found)
-        else:
-            day, behind = found
-            rows = _rows_of(posting, int(segment.day_rows[day]), int(segment.day_rows[behind]))
-            pieces.append(segment.customer[rows])
-
-
-def _rows_of(posting: Posting, first: int, end: int) -> Selection:
-    if posting.rows is None:
-        return slice(first, max(first, end))
-    return _between(posting.rows, first, end)
-
-
-def _between(rows: NDArray[np.uint32], first: int, end: int) -> NDArray[np.uint32]:
-    """Return those of ascending rows that are first … end − 1. Scalars keep the dtype: else numpy copies."""
-    if first >= end:
-        return NO_ROWS
-    low = int(np.searchsorted(rows, np.uint32(first)))
-    return rows[low : int(np.searchsorted(rows, np.uint32(end)))]

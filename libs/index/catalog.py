@@ -4,7 +4,7 @@ Read from a snapshot at each call: segments know their values by their postings,
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from libs.events.batch import Kind, Scalar
 from libs.index import access
-from libs.index.access import Part
+from libs.index.access import Question
+from libs.index.columns import NumberColumn, StringColumn
 from libs.index.condition import MISSING
 from libs.index.plan import EVER
+from libs.index.planner import BITMAPS, Part
+from libs.index.rows import ColumnKey
 from libs.index.segment import Segment
 from libs.index.snapshot import Snapshot
 
@@ -75,20 +78,23 @@ def read_catalog(snapshot: Snapshot) -> Catalog:
 def _summarise(parts: Sequence[Part], snapshot: Snapshot) -> EventTypeSummary:
     counting: dict[tuple[int, Kind], _Counting] = {}
     for part in parts:
-        for key, column in part.columns.items():
+        held: Mapping[ColumnKey, Any] = part.columns
+        for key, column in held.items():
             found = counting.setdefault(key, _Counting(key[1]))
-            if isinstance(part, Segment) and key[1] is Kind.STRING:
-                postings = part.postings[key[0]]
-                found.add_counts(postings.codes.tolist(), postings.sizes().tolist())
+            if isinstance(column, StringColumn):
+                found.add_counts(column.values.tolist(), column.sizes().tolist())
+            elif isinstance(column, NumberColumn) and column.values is not None:
+                found.add_numbers(int(np.count_nonzero(column.codes)), column.values)
             else:
-                found.add(column)
+                found.add(column if isinstance(column, np.ndarray) else column.codes)
     attributes: dict[str, dict[Kind, KindSummary]] = {}
     for (attribute, kind), found in counting.items():
         if found.count:
             attributes.setdefault(snapshot.names[attribute], {})[kind] = found.finish(snapshot)
     firsts = [p.first_time if isinstance(p, Segment) else int(p.time.min()) for p in parts]
     lasts = [p.last_time if isinstance(p, Segment) else int(p.time.max()) for p in parts]
-    customers = len(access.exists(parts, None, EVER, FOREVER, snapshot.customers))
+    question = Question(parts, None, EVER, FOREVER, snapshot.customers)
+    customers = len(access.exists(question, question.steps(BITMAPS)))
     return EventTypeSummary(sum(map(len, parts)), customers, min(firsts), max(lasts), attributes)
 
 
@@ -105,15 +111,19 @@ class _Counting:
         """Count the values of a column, (rows,); missing ones are left out."""
         if self._kind is Kind.NUMBER:
             numbers = column[~np.isnan(column)]
-            self.count += len(numbers)
-            if len(numbers):
-                self._minimum = min(self._minimum, float(numbers.min()))
-                self._maximum = max(self._maximum, float(numbers.max()))
+            self.add_numbers(len(numbers), numbers)
             return
         missing = MISSING if self._kind is Kind.STRING else 0
         values, counts = np.unique(column, return_counts=True)
         kept = values != missing
         self.add_counts(values[kept].tolist(), counts[kept].tolist())
+
+    def add_numbers(self, count: int, numbers: NDArray[np.float64]) -> None:
+        """Count so many numbers, of which the distinct ones, at least, are given."""
+        self.count += count
+        if len(numbers):
+            self._minimum = min(self._minimum, float(numbers.min()))
+            self._maximum = max(self._maximum, float(numbers.max()))
 
     def add_counts(self, values: Iterable[int], counts: Iterable[int]) -> None:
         """Count values that were counted before."""

@@ -103,6 +103,17 @@ class BoundTest:
         accepts = self.accepts
         return isinstance(accepts, OneOf) and not (self.negated or accepts.numbers or accepts.bools)
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of value it accepts some of."""
+        accepts = self.accepts
+        if isinstance(accepts, Present):
+            return (Kind.STRING, Kind.NUMBER, Kind.BOOL)
+        if isinstance(accepts, NumberRange):
+            return (Kind.NUMBER,)
+        asked = ((Kind.STRING, len(self.codes)), (Kind.NUMBER, accepts.numbers), (Kind.BOOL, accepts.bools))
+        return tuple(kind for kind, values in asked if values)
+
 
 @dataclass(frozen=True, slots=True)
 class BoundAll:
@@ -144,24 +155,21 @@ def bind(condition: Condition, names: Dictionary, values: Dictionary) -> Bound:
 
 
 class Columns(Protocol):
-    """Some rows by column, as `mask` asks for them. None: no row has a value of that kind."""
+    """Some rows by column, as `mask` asks for them."""
 
     def __len__(self) -> int:
         """Return how many rows there are."""
 
-    def strings_among(self, attribute: int, codes: NDArray[np.uint32]) -> Mask | None:
-        """Say for each row whether its string is one of some, given by dictionary numbers, (rows,) bool."""
+    def accepted(self, attribute: int, kind: Kind, test: BoundTest) -> Mask | None:
+        """Say which rows have a value of a kind that a test, not negated, accepts: (rows,) bool, a fresh array.
 
-    def strings_present(self, attribute: int) -> Mask | None:
-        """Say for each row whether it has a string, (rows,) bool."""
-
-    def values(self, attribute: int, kind: Kind) -> NDArray[Any] | None:
-        """Return numbers, (rows,) float64, or booleans, (rows,) uint8, missing values included."""
+        None: no row has a value of that kind.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class PlainColumns:
-    """Rows whose strings stand as dictionary numbers; `column` returns one column, (rows,)."""
+    """Rows whose values stand as such, strings as dictionary numbers; `column` returns one column, (rows,)."""
 
     rows: int
     column: Callable[[int, Kind], NDArray[Any] | None]
@@ -170,19 +178,16 @@ class PlainColumns:
         """Return how many rows there are."""
         return self.rows
 
-    def strings_among(self, attribute: int, codes: NDArray[np.uint32]) -> Mask | None:
-        """Say which rows have one of some strings."""
-        column = self.column(attribute, Kind.STRING)
-        return None if column is None else equals_any(column, codes)
-
-    def strings_present(self, attribute: int) -> Mask | None:
-        """Say which rows have a string."""
-        column = self.column(attribute, Kind.STRING)
-        return None if column is None else np.asarray(column != MISSING)
-
-    def values(self, attribute: int, kind: Kind) -> NDArray[Any] | None:
-        """Return numbers or booleans."""
-        return self.column(attribute, kind)
+    def accepted(self, attribute: int, kind: Kind, test: BoundTest) -> Mask | None:
+        """Say which rows have a value of a kind that a test accepts."""
+        column = self.column(attribute, kind)
+        if column is None:
+            return None
+        if kind is Kind.NUMBER:
+            return numbers_accepted(test.accepts, column)
+        if isinstance(test.accepts, Present):
+            return np.asarray(column != (MISSING if kind is Kind.STRING else 0))
+        return equals_any(column, test.codes if kind is Kind.STRING else bools_accepted(test.accepts))
 
 
 def mask(condition: Bound, columns: Columns) -> Mask:
@@ -217,26 +222,14 @@ def _accepted(test: BoundTest, columns: Columns) -> Mask:
 
 def _accepted_by_kind(test: BoundTest, attribute: int, columns: Columns) -> Iterator[Mask]:
     """Yield a fresh mask for each kind of value that the test accepts and some row has."""
-    accepts = test.accepts
-    strings: Mask | None = None
-    if isinstance(accepts, Present):
-        strings = columns.strings_present(attribute)
-    elif len(test.codes):
-        strings = columns.strings_among(attribute, test.codes)
-    if strings is not None:
-        yield strings
-    asks_numbers = not isinstance(accepts, OneOf) or accepts.numbers
-    if asks_numbers and (numbers := columns.values(attribute, Kind.NUMBER)) is not None:
-        yield _numbers_accepted(accepts, numbers)
-    asks_bools = isinstance(accepts, Present) or (isinstance(accepts, OneOf) and accepts.bools)
-    if asks_bools and (bools := columns.values(attribute, Kind.BOOL)) is not None:
-        if isinstance(accepts, OneOf):
-            yield equals_any(bools, np.array([TRUE if b else FALSE for b in accepts.bools], np.uint8))
-        else:
-            yield bools != 0
+    for kind in test.kinds:
+        found = columns.accepted(attribute, kind, test)
+        if found is not None:
+            yield found
 
 
-def _numbers_accepted(accepts: OneOf | NumberRange | Present, numbers: NDArray[np.float64]) -> Mask:
+def numbers_accepted(accepts: OneOf | NumberRange | Present, numbers: NDArray[np.float64]) -> Mask:
+    """Say which numbers, (n,) float64, are accepted, (n,) bool; NaN never is."""
     match accepts:
         case Present():
             return ~np.isnan(numbers)
@@ -250,6 +243,12 @@ def _numbers_accepted(accepts: OneOf | NumberRange | Present, numbers: NDArray[n
                 below = numbers < upper if upper_open else numbers <= upper
                 found = below if found is None else np.logical_and(found, below, out=found)
             return ~np.isnan(numbers) if found is None else found
+
+
+def bools_accepted(accepts: OneOf | NumberRange | Present) -> NDArray[np.uint8]:
+    """Return how the booleans that are accepted stand in a column, (n,) uint8."""
+    bools = accepts.bools if isinstance(accepts, OneOf) else ()
+    return np.array([TRUE if each else FALSE for each in bools], np.uint8)
 
 
 def equals_any(column: NDArray[Any], values: NDArray[Any]) -> Mask:

@@ -1,92 +1,219 @@
 """Who satisfies a plan? The one switch from a plan's nodes to bitmaps.
 
-Pure: the same plan, snapshot and as_of give the same customers, however events are split into parts.
+Pure: the same plan, snapshot and as_of give the same customers, however events are split into parts. Of the
+plans that must all hold, the cheap ones come first; once few customers are left, the others are asked of those
+customers alone.
 """
 
+import time
+from dataclasses import dataclass, field
+
 import numpy as np
+from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from libs.index import access, roaring
-from libs.index.condition import Condition, bind
+from libs.index.access import Question, counts_answer, fits
+from libs.index.condition import Condition, PlainColumns, bind, mask
 from libs.index.plan import All, Any, Did, Holds, Not, Plan
+from libs.index.planner import BITMAPS, COUNTS, CUSTOMER_NS, NEITHER, Path, Step
 from libs.index.snapshot import Snapshot
 
+FEW = 64
+"""Customers that are always asked for alone: planning would cost more."""
+UNIVERSE, PROFILES = "universe", "profiles"
+COMBINED, UNNEEDED = "combined", "not needed"
 
-def evaluate(plan: Plan, snapshot: Snapshot, as_of: int) -> BitMap:
-    """Return the customers that satisfy a plan at an instant, ms. Not to be changed by the caller."""
+
+@dataclass(frozen=True, slots=True)
+class NodeCost:
+    """How one node was evaluated: the paths taken, how many customers it gave, and the ns it took.
+
+    A node that was asked of the customers that others left gives how many of those it kept. Time includes that of
+    the nodes below.
+    """
+
+    access: str
+    size: int
+    nanoseconds: int
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """One evaluation: of a snapshot, at an instant (ms).
+
+    `only` forces one access path wherever it is possible. `costs`, where it is not None, collects what each node
+    of the plan, by its `id`, took.
+    """
+
+    snapshot: Snapshot
+    as_of: int
+    only: Path | None = None
+    costs: dict[int, NodeCost] | None = None
+    _universe: BitMap | None = field(default=None)
+
+    @property
+    def universe(self) -> BitMap:
+        """Everybody there is. Not to be changed."""
+        if self._universe is None:
+            self._universe = self.snapshot.universe(self.as_of)
+        return self._universe
+
+    def run(self, plan: Plan, among: BitMap | None = None) -> BitMap:
+        """Return the customers that satisfy a plan. Not to be changed.
+
+        With `among`, some of the universe, what is said of any other customer does not matter.
+        """
+        if self.costs is None:
+            return self._run(plan, among)[0]
+        started = time.perf_counter_ns()
+        found, access_path = self._run(plan, among)
+        size = len(found if among is None else found & among)
+        self.costs[id(plan)] = NodeCost(access_path, size, time.perf_counter_ns() - started)
+        return found
+
+    def _run(self, plan: Plan, among: BitMap | None) -> tuple[BitMap, str]:
+        match plan:
+            case All(plans):
+                return self._all(plans, among), COMBINED
+            case Any(plans):
+                return roaring.union([self.run(each, among) for each in plans]), COMBINED
+            case Not(inner):
+                return (self.universe if among is None else among) - self.run(inner, among), COMBINED
+            case Did():
+                question = self.question(plan)
+                found = self._did(plan, question, among)
+                return found, ", ".join(sorted(question.used)) or UNIVERSE
+            case Holds(where):
+                return self._holds(where, among), PROFILES
+
+    def question(self, plan: Did) -> Question:
+        """Look a leaf's event type, names and strings up."""
+        snapshot = self.snapshot
+        condition = None if plan.where is None else bind(plan.where, snapshot.names, snapshot.values)
+        end = min(plan.end, self.as_of + 1)
+        parts = snapshot.of_type(plan.event_type)
+        return Question(parts, condition, plan.first, end, snapshot.customers, only=self.only)
+
+    def _all(self, plans: tuple[Plan, ...], among: BitMap | None) -> BitMap:
+        """Intersect: complements are taken away, never built, and come when the rest is known."""
+        result = among
+        kept = [each for each in plans if not isinstance(each, Not)]
+        for each in sorted(kept, key=weight):
+            if result is not None and not result:
+                return result
+            found = self.run(each, result)
+            result = found if result is None else result & found
+        if result is None:
+            result = self.universe
+        for complement in sorted((each for each in plans if isinstance(each, Not)), key=weight):
+            if result:
+                result = self.run(complement, result)
+        return result
+
+    def _did(self, plan: Did, question: Question, among: BitMap | None) -> BitMap:
+        wanted = (plan.minimum, plan.maximum)
+        if plan.minimum <= 0 and plan.maximum is None:
+            return self.universe if among is None else among
+        if plan.maximum is not None and plan.maximum < max(plan.minimum, 0):
+            return BitMap()
+        if among is not None and self.only in (None, Path.CUSTOMERS) and len(among) <= FEW:
+            return self._counted_among(question, among, wanted)
+        if self.only is Path.CUSTOMERS:
+            return self._counted_among(question, self.universe if among is None else among, wanted)
+        absent = plan.minimum <= 0  # who has too many is found, and taken away
+        if absent:
+            wanted = ((plan.maximum or 0) + 1, None)
+        if wanted == (1, None):
+            steps = question.steps(BITMAPS)
+        else:
+            steps = question.steps(COUNTS if counts_answer(wanted) else NEITHER)
+        if among is not None and self._fewer(question, steps, among):
+            return self._counted_among(question, among, (plan.minimum, plan.maximum))
+        united = wanted == (1, None)
+        found = access.exists(question, steps) if united else access.counted(question, steps, wanted)
+        if absent:
+            return (self.universe if among is None else among) - found
+        return found
+
+    def _fewer(self, question: Question, steps: list[Step], among: BitMap) -> bool:
+        """Say whether asking some customers alone costs less than the steps planned."""
+        parts = max(len(question.parts), 1)
+        return len(among) * CUSTOMER_NS * parts < sum(step.cost for step in steps)
+
+    def _counted_among(self, question: Question, among: BitMap, wanted: access.Wanted) -> BitMap:
+        customers = roaring.to_array(among)
+        return roaring.from_sorted(customers[fits(access.counts(question, customers), wanted)])
+
+    def _holds(self, where: Condition | None, among: BitMap | None) -> BitMap:
+        if where is None:
+            return self.universe if among is None else among
+        condition = bind(where, self.snapshot.names, self.snapshot.values)
+        profiles = self.snapshot.profiles
+        if among is not None and len(among) <= self.snapshot.customers // 64:
+            customers = roaring.to_array(among)
+            columns = PlainColumns(
+                len(customers),
+                lambda attribute, kind: (
+                    profiles.values((attribute, kind), customers)
+                    if (attribute, kind) in profiles.columns
+                    else None
+                ),
+            )
+            return roaring.from_sorted(customers[mask(condition, columns)])
+        found = profiles.matching(condition, self.snapshot.customers)
+        return found if among is not None else found & self.universe
+
+    def every_node(self, plan: Plan) -> list[BitMap]:
+        """Return the customers of every node of a plan, in pre-order, each as if it were evaluated alone."""
+        match plan:
+            case All(plans) | Any(plans):
+                below = [self.every_node(each) for each in plans]
+                heads = [nodes[0] for nodes in below]
+                if isinstance(plan, Any):
+                    own = roaring.union(heads)
+                else:
+                    own = BitMap.intersection(*heads) if heads else self.universe
+                return [own, *(node for nodes in below for node in nodes)]
+            case Not(inner):
+                nodes = self.every_node(inner)
+                return [self.universe - nodes[0], *nodes]
+        return [self.run(plan)]
+
+    def explained(self, plan: Plan) -> list[NodeCost]:
+        """Return what every node of a plan took, in pre-order, once it was run with `costs`."""
+        assert self.costs is not None
+        own = self.costs.get(id(plan), NodeCost(UNNEEDED, 0, 0))
+        match plan:
+            case All(plans) | Any(plans):
+                return [own, *(cost for each in plans for cost in self.explained(each))]
+            case Not(inner):
+                return [own, *self.explained(inner)]
+        return [own]
+
+
+def weight(plan: Plan) -> float:
+    """Return about how dear a plan is beside others: what it reads is not known yet, only what it asks."""
     match plan:
         case All(plans):
-            return intersect(plans, snapshot, as_of)
+            return min(map(weight, plans), default=0.0)
         case Any(plans):
-            return roaring.union([evaluate(each, snapshot, as_of) for each in plans])
+            return sum(map(weight, plans))
         case Not(inner):
-            return snapshot.universe(as_of) - evaluate(inner, snapshot, as_of)
-        case Did():
-            return did(plan, snapshot, as_of)
-        case Holds(where):
-            return holds(where, snapshot, as_of)
+            return weight(inner)
+        case Holds():
+            return 1.0
+        case Did(where=None, minimum=minimum):
+            return 2.0 if minimum <= 1 else 3.0
+    return 4.0 if plan.minimum <= 1 else 5.0
 
 
-def every_node(plan: Plan, snapshot: Snapshot, as_of: int) -> list[BitMap]:
-    """Return the customers of every node of a plan, in pre-order, each as if it were evaluated alone."""
-    match plan:
-        case All(plans) | Any(plans):
-            below = [every_node(each, snapshot, as_of) for each in plans]
-            heads = [nodes[0] for nodes in below]
-            if isinstance(plan, Any):
-                own = roaring.union(heads)
-            else:
-                own = BitMap.intersection(*heads) if heads else snapshot.universe(as_of)
-            return [own, *(node for nodes in below for node in nodes)]
-        case Not(inner):
-            nodes = every_node(inner, snapshot, as_of)
-            return [snapshot.universe(as_of) - nodes[0], *nodes]
-    return [evaluate(plan, snapshot, as_of)]
+def evaluate(plan: Plan, snapshot: Snapshot, as_of: int, only: Path | None = None) -> BitMap:
+    """Return the customers that satisfy a plan at an instant, ms. Not to be changed by the caller."""
+    return Evaluation(snapshot, as_of, only).run(plan)
 
 
-def intersect(plans: tuple[Plan, ...], snapshot: Snapshot, as_of: int) -> BitMap:
-    """Return the customers that satisfy every plan: complements are taken away, never built."""
-    kept = [evaluate(each, snapshot, as_of) for each in plans if not isinstance(each, Not)]
-    kept.sort(key=len)
-    result = BitMap.intersection(*kept) if kept else snapshot.universe(as_of)
-    for each in plans:
-        if isinstance(each, Not) and result:
-            result = result - evaluate(each.plan, snapshot, as_of)
-    return result
-
-
-def did(plan: Did, snapshot: Snapshot, as_of: int) -> BitMap:
-    """Return the customers with a number of events in a range."""
-    parts = snapshot.of_type(plan.event_type)
-    condition = None if plan.where is None else bind(plan.where, snapshot.names, snapshot.values)
-    end = min(plan.end, as_of + 1)
-    if plan.maximum is None and plan.minimum <= 1:
-        if plan.minimum <= 0:
-            return snapshot.universe(as_of)
-        return access.exists(parts, condition, plan.first, end, snapshot.customers)
-    if plan.minimum > 0:
-        wanted = (plan.minimum, plan.maximum)
-        return access.counted(parts, condition, plan.first, end, wanted, snapshot.customers)
-    if plan.maximum is None or plan.maximum < 0:
-        return BitMap()
-    if plan.maximum == 0:
-        too_many = access.exists(parts, condition, plan.first, end, snapshot.customers)
-    else:
-        over = (plan.maximum + 1, None)
-        too_many = access.counted(parts, condition, plan.first, end, over, snapshot.customers)
-    return snapshot.universe(as_of) - too_many
-
-
-def holds(where: Condition | None, snapshot: Snapshot, as_of: int) -> BitMap:
-    """Return the customers of the universe whose profile satisfies a condition."""
-    universe = snapshot.universe(as_of)
-    if where is None:
-        return universe
-    condition = bind(where, snapshot.names, snapshot.values)
-    return snapshot.profiles.matching(condition, snapshot.customers) & universe
-
-
-def customers(bitmap: BitMap, first: int, limit: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+def customers(bitmap: BitMap, first: int, limit: int) -> NDArray[np.uint32]:
     """Return a page of a bitmap: `limit` values behind the first `first`, ascending, (n,) uint32."""
     stop = min(first + limit, len(bitmap))
     return roaring.to_array(bitmap[first:stop]) if first < stop else np.empty(0, np.uint32)

@@ -1,42 +1,54 @@
-"""What changes the index? Blocks of the log are applied, full tails sealed, snapshots handed out.
+"""What changes the index? Blocks of the log are applied, full tails frozen and sealed, snapshots handed out.
 
-The only module of the package that mutates. One thread applies at a time; sealing runs in a thread of its
-own and is swapped in when done, so neither a Run nor an append waits for it. Where events stand, in a tail,
-in one segment or in many, never changes an answer.
+One thread applies at a time. When the tails of all types together are long enough they are frozen, at one
+position of the log; the sealer makes segments of them in the background and swaps those in, so neither a Run nor
+an append waits for it. Where events stand, in a tail, in one segment or in many, never changes an answer.
 """
 
 import threading
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import structlog
 from pyroaring import BitMap
 
-from libs.errors import frames
 from libs.events.block import Block
 from libs.events.dictionary import Dictionary
 from libs.events.log import Changes, Position
 from libs.index import roaring
-from libs.index.access import Part
 from libs.index.calendar import Calendar
 from libs.index.plan import EVER
+from libs.index.planner import Part
 from libs.index.profiles import ProfileTable
-from libs.index.rows import Rows, concatenate
-from libs.index.segment import Segment, partitions, seal
+from libs.index.rows import Rows
+from libs.index.sealer import Sealer
+from libs.index.segment import Segment
 from libs.index.snapshot import Snapshot
-from libs.index.tail import Piece, Tail
+from libs.index.store import SegmentStore
+from libs.index.tail import Piece, Tail, pieces_of
 
-log = structlog.get_logger()
-
-STRAGGLERS = 8
-"""A past partition is merged again when what came late is more than 1 / this of it."""
 SEAL_ROWS = 65_536
-"""A tail this long is sealed: scanning it costs up to 0.5 ms."""
+"""Tails with so many rows are sealed: scanning them costs up to half a millisecond."""
+
+Segments = dict[int, tuple[Segment, ...]]
+"""The segments of each event type, in order of arrival."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """Tails that wait to be sealed: all events of the log rows from `first_row` up to `position`, by type."""
+
+    first_row: int
+    position: Position
+    tails: dict[int, Rows]
 
 
 class Index:
-    """The bitmap index of one log. `names`, `values` and `customers` are the log's dictionaries."""
+    """The bitmap index of one log. `names`, `values` and `customers` are the log's dictionaries.
+
+    With a `store` to write to, segments are kept there. With one to read only, this index never seals: it takes
+    over what the writer of the log has sealed (`refresh`). Without one, segments stay in memory.
+    """
 
     def __init__(
         self,
@@ -45,22 +57,41 @@ class Index:
         values: Dictionary,
         customers: Dictionary,
         *,
+        store: SegmentStore | None = None,
         seal_rows: int = SEAL_ROWS,
     ) -> None:
         self.calendar = calendar
         self.position = Position()
+        self.profiles = ProfileTable()
         self._names, self._values, self._customers = names, values, customers
         self._seal_rows = seal_rows
         self._tails: dict[int, Tail] = {}
-        self._sealing: dict[int, list[Rows]] = {}
-        self._segments: dict[int, tuple[Segment, ...]] = {}
+        self._frozen: list[Frozen] = []
+        self._frozen_end = 0
+        self._segments: Segments = {}
+        self._covered = Position()
         self._everybody = BitMap()
         self._latest = EVER
-        self._profiles = ProfileTable()
         self._snapshot: Snapshot | None = None
         self._lock = threading.Lock()
-        self._sealer = ThreadPoolExecutor(1, "sealer")
-        self._seals: set[Future[None]] = set()
+        self._reads_only = store is not None and not store.writable
+        self._sealer = Sealer(self, store)
+
+    def install(self, segments: Sequence[Segment], covered: Position) -> None:
+        """Start from, or go over to, segments that hold all events up to a position: not behind `position`."""
+        with self._lock:
+            self._segments = _by_type(segments)
+            self._covered = covered
+            if self.position == Position():
+                self.position = covered
+            self._frozen_end = covered.rows
+            self._tails = {
+                number: kept for number, tail in self._tails.items() if len(kept := tail.behind(covered.rows))
+            }
+            owners = [segment.customers for segment in segments]
+            self._everybody = roaring.union([self._everybody, *owners])
+            self._latest = max(self._latest, *(segment.last_time for segment in segments), EVER)
+            self._snapshot = None
 
     def apply(self, changes: Changes) -> None:
         """Take in what was committed behind `position`. For one thread at a time."""
@@ -72,14 +103,19 @@ class Index:
                 self._latest = max(self._latest, *(int(block.times.max()) for block in filled))
             for block in filled:
                 self._append(block)
-            self._profiles.update(changes.profiles)
+            self.profiles.update(changes.profiles)
             self.position = changes.position
             self._snapshot = None
-            full = [number for number, tail in self._tails.items() if len(tail) >= self._seal_rows]
-            for number in full:
-                self._sealing.setdefault(number, []).append(self._tails.pop(number).view())
-        for number in full:
-            self._start_seal(number)
+            full = not self._reads_only and self.tail_rows >= self._seal_rows
+            if full:
+                self._freeze()
+        if full:
+            self._sealer.freeze()
+
+    @property
+    def tail_rows(self) -> int:
+        """How many events are in tails that are not frozen."""
+        return sum(map(len, self._tails.values()))
 
     def snapshot(self) -> Snapshot:
         """Return what there is now."""
@@ -88,14 +124,59 @@ class Index:
                 self._snapshot = self._make_snapshot()
             return self._snapshot
 
+    def segments(self) -> Segments:
+        """Return the segments there are, by event type."""
+        with self._lock:
+            return self._segments
+
+    def oldest_frozen(self) -> Frozen | None:
+        """Return what is to be sealed next."""
+        with self._lock:
+            return self._frozen[0] if self._frozen else None
+
+    def sealed(self, frozen: Frozen, made: Sequence[Segment]) -> None:
+        """Put segments in the place of the oldest frozen tails."""
+        with self._lock:
+            for segment in made:
+                before = self._segments.get(segment.event_type, ())
+                self._segments = {**self._segments, segment.event_type: (*before, segment)}
+            self._covered = frozen.position
+            self._frozen.remove(frozen)
+            self._snapshot = None
+
+    def merged(self, parts: Sequence[Segment], whole: Segment) -> None:
+        """Put one segment in the place of neighbours."""
+        with self._lock:
+            segments = self._segments[whole.event_type]
+            first = segments.index(parts[0])
+            after = (*segments[:first], whole, *segments[first + len(parts) :])
+            self._segments = {**self._segments, whole.event_type: after}
+            self._snapshot = None
+
+    def sealed_state(self) -> tuple[Position, list[Segment]]:
+        """Return the segments there are, and the position up to which they hold all events."""
+        with self._lock:
+            return self._covered, [each for segments in self._segments.values() for each in segments]
+
     def settle(self) -> None:
-        """Return when nothing is being sealed any more."""
-        while self._seals:
-            wait(list(self._seals))
+        """Return when nothing is being sealed or merged any more."""
+        self._sealer.settle()
 
     def close(self) -> None:
-        """Stop sealing."""
-        self._sealer.shutdown(wait=True, cancel_futures=True)
+        """Seal what there is, so that a start has nothing to replay, and stop."""
+        self._sealer.close()
+        if not self._reads_only:
+            with self._lock:
+                self._freeze()
+            self._sealer.seal_now()
+
+    def _freeze(self) -> None:
+        """Set all tails aside to be sealed."""
+        tails = {number: tail.view() for number, tail in self._tails.items() if len(tail)}
+        if tails:
+            self._frozen.append(Frozen(self._frozen_end, self.position, tails))
+            self._frozen_end = self.position.rows
+            self._tails = {}
 
     def _append(self, block: Block) -> None:
         """Add a block's events to the tails of their types."""
@@ -108,23 +189,21 @@ class Index:
                 tail.append(block.customers, block.times, arrival, pieces)
             else:
                 mine = block.event_types == number
-                pieces = _pieces(block, mine)
+                pieces = pieces_of(block, mine)
                 tail.append(block.customers[mine], block.times[mine], arrival[mine], pieces)
 
     def _make_snapshot(self) -> Snapshot:
-        parts: dict[int, tuple[Part, ...]] = {}
-        for number in {*self._segments, *self._sealing, *self._tails}:
-            tail = self._tails.get(number)
-            parts[number] = (
-                *self._segments.get(number, ()),
-                *self._sealing.get(number, ()),
-                *((tail.view(),) if tail else ()),
-            )
-        view = self._profiles.view()
+        parts: dict[int, list[Part]] = {number: list(held) for number, held in self._segments.items()}
+        for frozen in self._frozen:
+            for number, rows in frozen.tails.items():
+                parts.setdefault(number, []).append(rows)
+        for number, tail in self._tails.items():
+            if len(tail):
+                parts.setdefault(number, []).append(tail.view())
         return Snapshot(
             self.position,
-            parts,
-            view,
+            {number: tuple(held) for number, held in parts.items()},
+            self.profiles.view(),
             self._names,
             self._values,
             len(self._customers),
@@ -132,71 +211,9 @@ class Index:
             self._latest,
         )
 
-    def _start_seal(self, number: int) -> None:
-        future = self._sealer.submit(self._seal, number)
-        self._seals.add(future)
-        future.add_done_callback(self._sealed)
 
-    def _sealed(self, done: Future[None]) -> None:
-        """Forget a seal that ended. One that failed leaves its tail, which goes on being scanned."""
-        self._seals.discard(done)
-        if not done.cancelled() and (error := done.exception()):
-            log.error("sealing failed", error=type(error).__name__, where=frames(error))
-
-    def _seal(self, number: int) -> None:
-        """Turn the oldest frozen tail of an event type into segments. Runs in the sealer's thread."""
-        with self._lock:
-            rows = self._sealing[number][0]
-            before = self._segments.get(number, ())
-        after = list(before)
-        for partition, mine in partitions(rows, self.calendar).items():
-            merged = _merge_small(after, partition, mine)
-            after.append(seal(merged, partition, self.calendar))
-        after = self._compact(after)
-        with self._lock:
-            self._segments[number] = tuple(after)
-            del self._sealing[number][0]
-            if not self._sealing[number]:
-                del self._sealing[number]
-            self._snapshot = None
-
-    def _compact(self, segments: list[Segment]) -> list[Segment]:
-        """Make one segment of each partition that time has left behind, unless it is all but one already."""
-        newest = max(segment.partition for segment in segments)
-        for partition in {segment.partition for segment in segments} - {newest}:
-            mine = [segment for segment in segments if segment.partition == partition]
-            sizes = sorted(map(len, mine))
-            if sum(sizes[:-1]) * STRAGGLERS > sizes[-1]:
-                whole = seal(concatenate([each.rows() for each in mine]), partition, self.calendar)
-                segments = [each for each in segments if each.partition != partition] + [whole]
-        return segments
-
-
-def _merge_small(segments: list[Segment], partition: int, rows: Rows) -> Rows:
-    """Take the partition's last segments out while they are not much larger than `rows`; return all the rows.
-
-    So sizes grow geometrically and each event is sealed a logarithmic number of times. Only neighbours in
-    order of arrival are merged, which keeps events of equal time in that order.
-    """
-    parts = [rows]
-    for place in reversed(range(len(segments))):
-        segment = segments[place]
-        if segment.partition != partition:
-            continue
-        if len(segment) > 2 * sum(map(len, parts)):
-            break
-        parts.insert(0, segments.pop(place).rows())
-    return concatenate(parts)
-
-
-def _pieces(block: Block, mine: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterable[Piece]:
-    """Restrict a block's columns to some of its rows, numbering those from 0."""
-    moved = (np.cumsum(mine) - 1).astype(np.uint32)
-    for column in block.columns:
-        key = (column.attribute, column.kind)
-        if column.rows is None:
-            yield key, None, column.values[mine]
-        else:
-            kept = mine[column.rows]
-            if kept.any():
-                yield key, moved[column.rows[kept]], column.values[kept]
+def _by_type(segments: Sequence[Segment]) -> Segments:
+    found: dict[int, list[Segment]] = {}
+    for segment in sorted(segments, key=lambda each: each.head.log_rows):
+        found.setdefault(segment.event_type, []).append(segment)
+    return {number: tuple(held) for number, held in found.items()}

@@ -90,19 +90,25 @@ class ProfileView:
 
 
 class ProfileTable:
-    """The profiles as they change. For one thread at a time."""
+    """The profiles as they change. For one thread at a time. `changes` counts the profiles it was given."""
 
     def __init__(self) -> None:
         self._columns: dict[ColumnKey, list[NDArray[Any] | None]] = {}
         self._owned: set[tuple[ColumnKey, int]] = set()
         self._holders = BitMap()
         self._view: ProfileView | None = None
+        self.changes = 0
+
+    def __len__(self) -> int:
+        """Return how many customers have a profile."""
+        return len(self._holders)
 
     def update(self, profiles: Profiles) -> None:
         """Replace the profiles of some customers."""
         if not len(profiles.customers):
             return
         self._view = None
+        self.changes += len(profiles.customers)
         self._holders = self._holders | roaring.from_sorted(profiles.customers)
         columns = _by_column(profiles.records)
         for key in [*self._columns, *(key for key in columns if key not in self._columns)]:

@@ -17,6 +17,7 @@ CONTAINER = 1 << 16
 """Values a container spans."""
 ARRAY_MAX = 4096
 """The most values a container holds as an array; with more it is a bitset of 8 KiB."""
+BITSET_BYTES = CONTAINER // 8
 
 
 def from_sorted(values: NDArray[np.uint32]) -> BitMap:
@@ -50,23 +51,28 @@ def from_values(values: NDArray[np.uint32]) -> BitMap:
 def from_mask(mask: NDArray[np.bool_], first: int = 0) -> BitMap:
     """Build the bitmap of the places where a mask, (n,) bool, is true. `first`, the value of its first place,
     is a multiple of 65,536.
+
+    A sparse container is written as the bitset of its complement and flipped back by roaring, which finds the
+    set bits ten times faster than numpy would: what a mask costs does not depend on how full it is.
     """
-    padded = mask
-    if len(mask) % CONTAINER:
-        padded = np.zeros(-(-len(mask) // CONTAINER) * CONTAINER, np.bool_)
-        padded[: len(mask)] = mask
-    by_container = padded.reshape(-1, CONTAINER)
-    counts = np.array(
-        [np.count_nonzero(container) for container in by_container]
-    )  # axis=1 is 20 times slower
-    filled = np.flatnonzero(counts)
-    containers = [
-        np.packbits(by_container[i], bitorder="little")
-        if counts[i] > ARRAY_MAX
-        else np.flatnonzero(by_container[i]).astype(np.uint16)
-        for i in filled.tolist()
-    ]
-    return _assemble((filled + (first >> 16)).astype(np.uint32), counts[filled], containers)
+    containers = -(-len(mask) // CONTAINER)
+    if not containers:
+        return BitMap()
+    bits = np.zeros(containers * BITSET_BYTES, np.uint8)
+    bits[: -(-len(mask) // 8)] = np.packbits(mask, bitorder="little")
+    words = bits.view(np.uint64).reshape(containers, -1)
+    counts = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+    sparse = counts <= ARRAY_MAX
+    words[sparse] ^= ~np.uint64(0)
+    keys = np.arange(first >> 16, (first >> 16) + containers).astype(np.uint32)
+    found = _assemble(keys, np.where(sparse, CONTAINER - counts, counts), [bits])
+    if sparse.all():
+        found.flip_inplace(first, first + containers * CONTAINER)
+    else:
+        for container in np.flatnonzero(sparse).tolist():
+            start = first + container * CONTAINER
+            found.flip_inplace(start, start + CONTAINER)
+    return found
 
 
 def to_array(bitmap: BitMap) -> NDArray[np.uint32]:
@@ -94,7 +100,7 @@ def _assemble(keys: NDArray[np.uint32], counts: NDArray[np.int64], containers: l
     heads = np.empty((len(keys), 2), "<u2")
     heads[:, 0] = keys
     heads[:, 1] = counts - 1
-    sizes = np.where(counts > ARRAY_MAX, CONTAINER // 8, counts * 2)
+    sizes = np.where(counts > ARRAY_MAX, BITSET_BYTES, counts * 2)
     offsets = np.cumsum(sizes) - sizes + 8 + 8 * len(keys)
     parts = [
         COOKIE.to_bytes(4, "little"),

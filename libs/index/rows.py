@@ -47,7 +47,7 @@ def concatenate(parts: list[Rows]) -> Rows:
     """Lay parts behind one another; a column that a part lacks is missing there."""
     if len(parts) == 1:
         return parts[0]
-    keys = {key for part in parts for key in part.columns}
+    keys = sorted({key for part in parts for key in part.columns})
     columns = {}
     for key in keys:
         pieces = [

@@ -1,62 +1,165 @@
-"""How are sealed events of one type and one month laid out? Rows in time order with postings on them.
+"""How are sealed events of one type laid out? Rows in time order, coded columns, and keys with bitmaps and counts.
 
-A segment spans one partition of 32 calendar days. It is immutable, made by `seal` from rows in arrival order,
-and holds for its keys what `libs.index.posting` says. Time is kept as ms behind the partition's start, in 32
-bits (32 days are 2.8e9 ms, a zone's day of 25 hours included).
+A segment is immutable and is nothing but named arrays and a head, so that a file of them can be mapped and used
+as it is (`libs.index.store`). `libs.index.seal` makes it. Its parts, and what they take:
+
+    customer, time_low, arrival   4 bytes a row each; time is exact to the ms: rows are in order of time, so its
+                                  upper half is known from where the row stands
+    columns                       1, 2 or 4 bytes a row and attribute (`libs.index.columns`), strings 4 more
+    owners, by_customer           the rows of each customer: 4 bytes a row, 8 a customer
+    nodes                         bitmaps of customers by key and days (`libs.index.nodes`)
+    tallies                       running counts by key (`libs.index.tally`)
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from libs.events.batch import Kind
 from libs.index import roaring
-from libs.index.calendar import Calendar
-from libs.index.condition import MISSING, Mask
-from libs.index.posting import NODE_ROWS, Posting, Postings, build_nodes
+from libs.index.columns import Arrays, Column, NumberColumn, Selection, StringColumn, read_column
+from libs.index.condition import BoundTest, Mask
+from libs.index.nodes import Days, Nodes, read_nodes
 from libs.index.rows import ColumnKey, Rows
-from libs.index.tally import Tally, make_tally
+from libs.index.tally import Heavy, Tally
 
-PARTITION_DAYS = 32
+KeyName: TypeAlias = tuple[int, ...]
+"""Which of a segment's events: () all, (attribute, code) those with a string, and behind either, (attribute,
+first, last) those with a number's code in an interval."""
+EVERYTHING: KeyName = ()
+STRING_NAME, NUMBER_NAME = 2, 3
+"""The lengths of the two kinds of name: a key with both has the sum."""
+TIME_BITS = 32
+GROUP = 4
+"""Neighbouring bins, from each fourth on, that are a key together: a range takes few keys."""
+
+
+class Tallied(msgspec.Struct, array_like=True):
+    """The tally of a key: the number of its arrays, its checkpoints, and the bound of its counts."""
+
+    number: int
+    rows: list[int]
+    most: int
+
+
+class KeyHead(msgspec.Struct, array_like=True):
+    """What a segment has for a key: its name, the places of its nodes, its tally."""
+
+    name: list[int]
+    nodes: tuple[int, int]
+    tally: Tallied | None = None
+
+
+class ColumnHead(msgspec.Struct, array_like=True):
+    """A column: attribute and kind, and whether every row has a value."""
+
+    attribute: int
+    kind: int
+    complete: bool
+
+
+class BinHead(msgspec.Struct, array_like=True):
+    """How a key's numbers of one attribute are cut: bin i has the codes edges[i] … edges[i + 1] − 1."""
+
+    name: list[int]
+    attribute: int
+    edges: list[int]
+
+
+class Head(msgspec.Struct, array_like=True):
+    """All of a segment that is no array. Instants are in ms; `blocks` is the first row of each 2^32 ms.
+
+    It has all events of its type among the log rows `log_rows`: the first, and the one behind the last.
+    """
+
+    event_type: int
+    log_rows: tuple[int, int]
+    rows: int
+    first_time: int
+    last_time: int
+    blocks: list[int]
+    columns: list[ColumnHead]
+    keys: list[KeyHead]
+    bins: list[BinHead]
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """Events of one type in one partition, in order of (time, arrival).
+class Key:
+    """What a segment has for some of its events: bitmaps of customers, running counts, or neither."""
 
-    `customer`, `offset` (ms behind the partition's start) and `arrival` (log row) are (rows,) uint32. A string
-    column holds, in the smallest unsigned dtype, 1 + the value's place in its postings, 0 where there is none.
-    `day_starts` are the instants at which the days start, and the last ends, (33,) int64 ms; `day_rows` the
-    first row at or behind each, (33,) int64; `tally`, where it pays, counts events by customer; `customers` is
-    everybody in it; `first_time` and `last_time` (ms) bound its events.
-    """
-
-    partition: int
-    customer: NDArray[np.uint32]
-    offset: NDArray[np.uint32]
-    arrival: NDArray[np.uint32]
-    columns: Mapping[ColumnKey, NDArray[Any]]
-    day_starts: NDArray[np.int64]
-    day_rows: NDArray[np.int64]
-    everything: Posting
-    postings: Mapping[int, Postings]
+    nodes: Nodes
     tally: Tally | None
-    customers: BitMap
-    first_time: int
-    last_time: int
+
+
+class Segment:
+    """Events of one type, in order of (time, arrival), from their head and arrays; `name` is that of its file."""
+
+    def __init__(self, head: Head, arrays: Arrays, name: str = "") -> None:
+        self.head = head
+        self.name = name
+        self.arrays = arrays
+        self.event_type = head.event_type
+        self.first_time, self.last_time = head.first_time, head.last_time
+        self.customer: NDArray[np.uint32] = arrays["customer"]
+        self.arrival: NDArray[np.uint32] = arrays["arrival"]
+        self._time_low: NDArray[np.uint32] = arrays["time_low"]
+        self._first_block = head.first_time >> TIME_BITS
+        self.days = Days(
+            arrays["day_numbers"].tolist(),
+            arrays["day_starts"],
+            arrays["day_ends"],
+            arrays["day_rows"].tolist(),
+        )
+        self.owners: NDArray[np.uint32] = arrays["owners"]
+        self.columns: dict[ColumnKey, Column] = {
+            (each.attribute, Kind(each.kind)): read_column(
+                Kind(each.kind), column_name(each.attribute, each.kind), arrays, each.complete
+            )
+            for each in head.columns
+        }
+        self.bins = {(tuple(each.name), each.attribute): each.edges for each in head.bins}
+        self._heads = {tuple(each.name): each for each in head.keys}
+        self._keys: dict[KeyName, Key] = {}
 
     def __len__(self) -> int:
         """Return how many events there are."""
-        return len(self.customer)
+        return self.head.rows
 
     @property
-    def base(self) -> int:
-        """The instant, ms, that offsets count from."""
-        return int(self.day_starts[0])
+    def nbytes(self) -> int:
+        """The bytes of its arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def key(self, name: KeyName) -> Key | None:
+        """Return what there is for a key; None where it has too few events to pay."""
+        found = self._keys.get(name)
+        if found is None and (head := self._heads.get(name)) is not None:
+            tally = None
+            if head.tally is not None:
+                number = head.tally.number
+                before = self.arrays[f"tally{number}.before"]
+                tally = Tally(
+                    head.tally.rows, before, self.arrays[f"tally{number}.heavy"], head.tally.most, self.heavy
+                )
+            found = self._keys[name] = Key(read_nodes(self.arrays, *head.nodes), tally)
+        return found
+
+    @cached_property
+    def heavy(self) -> Heavy:
+        """The customers with more events than a byte counts."""
+        mask = np.zeros(int(self.owners[-1]) + 1, np.bool_)
+        mask[self.arrays["heavy"]] = True
+        return Heavy(self.arrays["heavy"], mask)
+
+    @cached_property
+    def customers(self) -> BitMap:
+        """Everybody who has an event in it."""
+        return roaring.from_sorted(self.owners)
 
     def row_at(self, instant: int) -> int:
         """Return the first row at or behind an instant, ms."""
@@ -64,15 +167,48 @@ class Segment:
             return 0
         if instant > self.last_time:
             return len(self)
-        return int(np.searchsorted(self.offset, np.uint32(instant - self.base)))
+        block = (instant >> TIME_BITS) - self._first_block
+        first, end = self.head.blocks[block], self.head.blocks[block + 1]
+        low = np.uint32(instant & 0xFFFFFFFF)
+        return first + int(np.searchsorted(self._time_low[first:end], low))
+
+    def times(self, rows: Selection) -> NDArray[np.int64]:
+        """Return the times of some rows, (n,) int64 ms."""
+        numbers = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
+        blocks = np.searchsorted(np.array(self.head.blocks[1:]), numbers, "right") + self._first_block
+        return (blocks << TIME_BITS) + self._time_low[rows]
+
+    def rows_of(self, customers: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """Return the rows of some customers, ascending, (n,): for each row the place of its customer, and the row.
+
+        Rows come customer by customer, in time order. Places are (rows,) int64.
+        """
+        found = np.searchsorted(self.owners, customers)
+        found[found == len(self.owners)] = 0
+        known = np.flatnonzero(self.owners[found] == customers)
+        starts = self.arrays["owner_rows"]
+        first = starts[found[known]].astype(np.int64)
+        counts = starts[found[known] + 1] - first
+        ends = np.cumsum(counts)
+        total = int(ends[-1]) if len(ends) else 0
+        places = np.repeat(known, counts)
+        where = np.arange(total) + np.repeat(first - (ends - counts), counts)
+        return places, self.arrays["by_customer"][where]
 
     def rows(self) -> Rows:
         """Return the events as plain rows, strings as dictionary numbers."""
-        columns = dict(self.columns)
-        for attribute, postings in self.postings.items():
-            numbers = np.concatenate(([MISSING], postings.codes))
-            columns[attribute, Kind.STRING] = numbers[self.columns[attribute, Kind.STRING]]
-        return Rows(self.customer, self.offset.astype(np.int64) + self.base, self.arrival, columns)
+        columns = {key: column.decoded() for key, column in self.columns.items()}
+        return Rows(self.customer, self.times(slice(None)), self.arrival, columns)
+
+    def numbers(self, attribute: int | None) -> NumberColumn | None:
+        """Return the numbers of an attribute where they are coded; None where no row has one, or they are not."""
+        column = None if attribute is None else self.columns.get((attribute, Kind.NUMBER))
+        return column if isinstance(column, NumberColumn) and column.values is not None else None
+
+    def strings(self, attribute: int | None) -> StringColumn | None:
+        """Return the strings of an attribute; None where no row has one."""
+        column = None if attribute is None else self.columns.get((attribute, Kind.STRING))
+        return column if isinstance(column, StringColumn) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,96 +216,37 @@ class SegmentColumns:
     """Some rows of a segment by column: a slice, or row numbers, (n,)."""
 
     segment: Segment
-    where: slice | NDArray[Any]
+    where: Selection
     rows: int
 
     def __len__(self) -> int:
         """Return how many rows there are."""
         return self.rows
 
-    def strings_among(self, attribute: int, codes: NDArray[np.uint32]) -> Mask | None:
-        """Say which rows have one of some strings."""
-        column = self.values(attribute, Kind.STRING)
-        if column is None:
-            return None
-        postings = self.segment.postings[attribute]
-        places = [place + 1 for code in codes if (place := postings.place(code)) is not None]
-        if len(places) < 2:
-            return np.asarray(column == places[0]) if places else np.zeros(self.rows, np.bool_)
-        wanted = np.zeros(len(postings.codes) + 1, np.bool_)
-        wanted[places] = True
-        return np.asarray(wanted[column])
-
-    def strings_present(self, attribute: int) -> Mask | None:
-        """Say which rows have a string."""
-        column = self.values(attribute, Kind.STRING)
-        return None if column is None else np.asarray(column != 0)
-
-    def values(self, attribute: int, kind: Kind) -> NDArray[Any] | None:
-        """Return one column as the segment holds it."""
+    def accepted(self, attribute: int, kind: Kind, test: BoundTest) -> Mask | None:
+        """Say which rows have a value of a kind that a test accepts."""
         column = self.segment.columns.get((attribute, kind))
-        return None if column is None else column[self.where]
+        return None if column is None else column.accepted(test, self.where)
 
 
-def partitions(rows: Rows, calendar: Calendar) -> dict[int, Rows]:
-    """Split rows by the partition they belong to."""
-    numbers = calendar.days(rows.time) // PARTITION_DAYS
-    present = np.unique(numbers).tolist()
-    if len(present) == 1:
-        return {present[0]: rows}
-    return {number: rows.take(np.flatnonzero(numbers == number)) for number in present}
+def column_name(attribute: int, kind: int) -> str:
+    """Return what the arrays of a column are named after."""
+    return f"column{attribute}.{kind}"
 
 
-def seal(rows: Rows, partition: int, calendar: Calendar) -> Segment:
-    """Make a segment of rows, in order of arrival, that all belong to one partition."""
-    ordered = rows.take(np.argsort(rows.time, kind="stable"))
-    first_day = partition * PARTITION_DAYS
-    day_starts = calendar.starts(first_day, first_day + PARTITION_DAYS)
-    day_rows = np.searchsorted(ordered.time, day_starts)
-    columns = dict(ordered.columns)
-    postings = {}
-    for attribute, kind in ordered.columns:
-        if kind is Kind.STRING:
-            column = ordered.columns[attribute, kind]
-            postings[attribute], columns[attribute, kind] = _postings(column, ordered.customer, day_rows)
-    return Segment(
-        partition,
-        ordered.customer,
-        (ordered.time - day_starts[0]).astype(np.uint32),
-        ordered.arrival,
-        columns,
-        day_starts,
-        day_rows,
-        Posting(None, build_nodes(ordered.customer, day_rows[1:])),
-        postings,
-        make_tally(ordered.customer, day_rows),
-        roaring.from_values(ordered.customer),
-        int(ordered.time[0]),
-        int(ordered.time[-1]),
-    )
-
-
-def _postings(
-    column: NDArray[np.uint32], customer: NDArray[np.uint32], day_rows: NDArray[np.int64]
-) -> tuple[Postings, NDArray[Any]]:
-    """Group the rows of a column by value, and write the column as places of the values.
-
-    Sorting (value, row) pairs as one uint64 beats a stable sort of the values.
-    """
-    rows = np.flatnonzero(column != MISSING)
-    pairs = np.sort(column[rows].astype(np.uint64) << np.uint64(32) | rows.astype(np.uint64))
-    by_code = (pairs >> np.uint64(32)).astype(np.uint32)
-    by_row = pairs.astype(np.uint32)
-    edges = np.flatnonzero(by_code[1:] != by_code[:-1]) + 1
-    starts = np.concatenate(([0], edges, [len(by_code)])) if len(by_code) else np.zeros(1, np.int64)
-    codes = by_code[starts[:-1]]
-    places = np.zeros(len(column), np.min_scalar_type(len(codes)))
-    places[by_row] = np.repeat(np.arange(1, len(codes) + 1), np.diff(starts))
-    nodes = {}
-    for place in np.flatnonzero(np.diff(starts) >= NODE_ROWS).tolist():
-        mine = by_row[starts[place] : starts[place + 1]]
-        day_ends = np.searchsorted(mine, day_rows[1:].astype(np.uint32))
-        built = build_nodes(customer[mine], day_ends)
-        if built:
-            nodes[place] = built
-    return Postings(codes, starts, by_row, nodes), places
+def array_bytes(arrays: Arrays) -> dict[str, Any]:
+    """Return the bytes of a segment's arrays by part: rows, columns, postings, customers, nodes, tallies."""
+    parts: dict[str, int] = {}
+    for name, array in arrays.items():
+        if name.startswith("node"):
+            part = "bitmaps"
+        elif name.startswith(("tally", "heavy")):
+            part = "running counts"
+        elif name.startswith("column"):
+            part = "postings" if name.endswith((".rows", ".starts")) else "columns"
+        elif name in ("owners", "owner_rows", "by_customer"):
+            part = "rows by customer"
+        else:
+            part = "rows"
+        parts[part] = parts.get(part, 0) + array.nbytes
+    return parts

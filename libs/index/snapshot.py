@@ -14,8 +14,9 @@ from pyroaring import BitMap
 from libs.events.dictionary import Dictionary
 from libs.events.log import Position
 from libs.index import access, roaring
-from libs.index.access import Part
+from libs.index.access import Question
 from libs.index.plan import EVER
+from libs.index.planner import BITMAPS, Part
 from libs.index.profiles import ProfileView
 from libs.index.segment import Segment
 
@@ -57,9 +58,8 @@ class Snapshot:
     def _compute_universe(self, as_of: int) -> BitMap:
         if as_of == self.latest:
             return self.everybody | self.profiles.holders
-        present = (
-            access.exists(parts, None, EVER, as_of + 1, self.customers) for parts in self.parts.values()
-        )
+        questions = (Question(parts, None, EVER, as_of + 1, self.customers) for parts in self.parts.values())
+        present = (access.exists(question, question.steps(BITMAPS)) for question in questions)
         return roaring.union([self.profiles.holders, *present])
 
     def rows_of(self, customer: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -68,12 +68,14 @@ class Snapshot:
         arrivals: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
         for parts in self.parts.values():
             for part in parts:
-                places = np.flatnonzero(part.customer == np.uint32(customer))
                 if isinstance(part, Segment):
-                    times.append(part.offset[places].astype(np.int64) + part.base)
+                    _, rows = part.rows_of(np.array([customer], np.uint32))
+                    times.append(part.times(rows))
+                    arrivals.append(part.arrival[rows].astype(np.int64))
                 else:
+                    places = np.flatnonzero(part.customer == np.uint32(customer))
                     times.append(part.time[places])
-                arrivals.append(part.arrival[places].astype(np.int64))
+                    arrivals.append(part.arrival[places].astype(np.int64))
         time, arrival = np.concatenate(times), np.concatenate(arrivals)
         order = np.lexsort((arrival, time))[::-1]
         return time[order], arrival[order]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from libs.events.batch import Kind
+from libs.events.block import Block
 from libs.index.rows import DTYPES, EMPTY, ColumnKey, Rows
 
 FIRST_CAPACITY = 1024
@@ -67,6 +68,22 @@ class Tail:
         columns = {key: column[end] for key, column in self._columns.items()}
         return Rows(self._customer[end], self._time[end], self._arrival[end], columns)
 
+    def behind(self, log_row: int) -> "Tail":
+        """Return the events from a log row on, as a tail of its own."""
+        kept = self.view().take(
+            slice(int(np.searchsorted(self._arrival[: self._rows], np.uint32(log_row))), None)
+        )
+        tail = Tail()
+        if len(kept):
+            tail._adopt(kept)
+        return tail
+
+    def _adopt(self, rows: Rows) -> None:
+        """Take rows as they are; the next append moves to larger arrays."""
+        self._rows = self._capacity = len(rows)
+        self._customer, self._time, self._arrival = rows.customer, rows.time, rows.arrival
+        self._columns = dict(rows.columns)
+
     def _grow(self, rows: int) -> None:
         self._capacity = max(2 * self._capacity, rows)
         self._customer = _grown(self._customer, self._rows, self._capacity, 0)
@@ -80,3 +97,16 @@ def _grown(array: NDArray[Any], rows: int, capacity: int, fill: Any) -> NDArray[
     larger = np.full(capacity, fill, array.dtype)
     larger[:rows] = array[:rows]
     return larger
+
+
+def pieces_of(block: Block, mine: NDArray[np.bool_]) -> Iterable[Piece]:
+    """Restrict a block's columns to some of its rows, numbering those from 0."""
+    moved = (np.cumsum(mine) - 1).astype(np.uint32)
+    for column in block.columns:
+        key = (column.attribute, column.kind)
+        if column.rows is None:
+            yield key, None, column.values[mine]
+        else:
+            kept = mine[column.rows]
+            if kept.any():
+                yield key, moved[column.rows[kept]], column.values[kept]

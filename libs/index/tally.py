@@ -1,84 +1,117 @@
 """How many events has each customer in a stretch of a segment? Running counts with checkpoints.
 
-A checkpoint holds, for every customer, how many events lie before a day: the difference of two is the count of
-any stretch of whole checkpoints, and the few days between a checkpoint and the end of a window are counted by
-their rows. So a count over any window costs a pass over two arrays of bytes, however many events are in it.
-Only where events are dense: some for every few customers between two checkpoints.
+A checkpoint holds, for every customer, how many events of a key lie before a row: the difference of two is the
+count of the stretch between, and what lies between a checkpoint and the end of a window is counted by its rows.
+So a count over any window costs a pass over two arrays of bytes, however many events are in it.
 
 Counts are bytes that wrap at 256; the few customers with more events than that in a segment are counted apart.
 What comes out stops at 255: enough for any test of a number below that.
 """
 
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-CHECKPOINT_DAYS = 4
-"""Closer ones cost memory (a byte a customer each), wider ones time (half as many days counted by rows)."""
-BYTES_A_ROW = 16
-"""A segment that would pay more for its tally has none: counting its few rows is cheaper."""
+BYTES_A_ROW = 8
+"""A checkpoint, of a byte a customer, for so many of a key's rows: half of that is counted by rows at either end
+of a window. Keys with fewer rows have none: counting their rows is cheaper."""
 TOP = 255
 """Where counts stop: the largest byte."""
 HEAVY = 255
 """A customer with more events than this in a segment is counted apart."""
 
+Owners = Callable[[int, int], NDArray[np.uint32]]
+"""Returns the customers of a key's events in the rows first … end − 1 of a segment, one an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heavy:
+    """The customers with many events in a segment: `customers`, (h,) uint32, ascending, and `mask`, (all,) bool."""
+
+    customers: NDArray[np.uint32]
+    mask: NDArray[np.bool_]
+
+
+def find_heavy(customer: NDArray[np.uint32], customers: int) -> Heavy:
+    """Find the customers, numbered below `customers`, with many of a segment's rows."""
+    mask = np.bincount(customer, minlength=customers) > HEAVY
+    return Heavy(np.flatnonzero(mask).astype(np.uint32), mask)
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Running counts of one segment.
+    """Running counts of one key of a segment.
 
-    Checkpoint i stands before row `rows[i]`, int64, the first at 0 and the last at the end; `before[i - 1]`,
-    (customers,) uint8, are the events before it, modulo 256. `heavy`, (h,) uint32, are the customers with many
-    events, ascending, with their exact running counts `heavy_before[i]`, (h,) int64, and `is_heavy`, (customers,)
-    bool. `most` bounds all counts, up to 255.
+    Checkpoint i stands before row `rows[i]` of the segment, the first at 0 and the last at the end;
+    `before[i - 1]`, (customers,) uint8, are the key's events before it, modulo 256; `heavy_before[i]`, (h,) int64,
+    the exact numbers of the heavy customers. `most` bounds all counts, up to 255.
     """
 
+    rows: list[int]
     before: NDArray[np.uint8]
-    rows: NDArray[np.int64]
-    heavy: NDArray[np.uint32]
     heavy_before: NDArray[np.int64]
-    is_heavy: NDArray[np.bool_]
     most: int
+    heavy: Heavy
 
-    def between(self, customer: NDArray[np.uint32], first: int, end: int) -> NDArray[np.uint8]:
-        """Count the events in the rows first … end − 1, given the rows' customers: (customers,), up to 255."""
-        low, high = (int(np.abs(self.rows - row).argmin()) for row in (first, end))
-        counts = self.before[high - 1].copy() if high else np.zeros(self.before.shape[1], np.uint8)
+    def between(self, owners: Owners, first: int, end: int) -> NDArray[np.uint8]:
+        """Count the events in the rows first … end − 1: (customers,), up to 255."""
+        low, high = self._nearest(first), self._nearest(end)
+        counts: NDArray[np.uint8] = np.zeros(self.before.shape[1], np.uint8)
+        if high:
+            counts[:] = self.before[high - 1]
         if low:
             counts -= self.before[low - 1]
         heavy: NDArray[np.int64] = self.heavy_before[high] - self.heavy_before[low]
-        for start, stop in ((int(self.rows[high]), end), (first, int(self.rows[low]))):
+        for start, stop in ((self.rows[high], end), (first, self.rows[low])):
             if start == stop:
                 continue
             add: Any = np.add if start < stop else np.subtract
-            owners = customer[min(start, stop) : max(start, stop)]
-            add.at(counts, owners, np.uint8(1))
-            if len(self.heavy):
-                add.at(heavy, np.searchsorted(self.heavy, owners[self.is_heavy[owners]]), 1)
-        counts[self.heavy] = np.minimum(heavy, TOP)
+            found = owners(min(start, stop), max(start, stop))
+            add.at(counts, found, np.uint8(1))
+            if len(heavy):
+                mine = found[self.heavy.mask[found]]
+                add.at(heavy, np.searchsorted(self.heavy.customers, mine), 1)
+        if len(heavy):
+            counts[self.heavy.customers] = np.minimum(heavy, TOP)
         return counts
 
+    def edges(self, first: int, end: int) -> int:
+        """Return how many rows of the segment lie between the ends of a window and their checkpoints."""
+        return abs(self.rows[self._nearest(first)] - first) + abs(self.rows[self._nearest(end)] - end)
 
-def make_tally(customer: NDArray[np.uint32], day_rows: NDArray[np.int64]) -> Tally | None:
-    """Count a segment's rows, in time order, at every checkpoint; None where it is too sparse to pay."""
-    customers = int(customer.max()) + 1
-    rows = np.unique(np.concatenate((day_rows[::CHECKPOINT_DAYS], [0, len(customer)])))
-    if (len(rows) - 1) * customers > len(customer) * BYTES_A_ROW:
+    def _nearest(self, row: int) -> int:
+        behind = min(bisect_left(self.rows, row), len(self.rows) - 1)
+        if behind and row - self.rows[behind - 1] < self.rows[behind] - row:
+            return behind - 1
+        return behind
+
+
+def make_tally(
+    owners: NDArray[np.uint32], key_rows: NDArray[Any] | None, rows: int, heavy: Heavy, bytes_a_row: int
+) -> Tally | None:
+    """Count a key's events, given by their customers in time order, (n,), at every checkpoint.
+
+    They stand in the rows `key_rows`, (n,), of a segment of `rows` rows; None: in all of them. Returns None where
+    the key is too sparse to pay.
+    """
+    customers = len(heavy.mask)
+    checkpoints = len(owners) * bytes_a_row // customers
+    if not checkpoints:
         return None
-    total = np.bincount(customer, minlength=customers)
-    heavy = np.flatnonzero(total > HEAVY)
-    before = np.zeros((len(rows) - 1, customers), np.uint8)
-    heavy_before = np.zeros((len(rows), len(heavy)), np.int64)
-    so_far = np.zeros(customers, np.uint8)
-    for place in range(1, len(rows)):
-        between = np.bincount(customer[rows[place - 1] : rows[place]], minlength=customers)
-        so_far += between.astype(np.uint8)
-        before[place - 1] = so_far
-        heavy_before[place] = heavy_before[place - 1] + between[heavy]
-    is_heavy = total > HEAVY if len(heavy) else np.empty(0, np.bool_)
-    return Tally(before, rows, heavy.astype(np.uint32), heavy_before, is_heavy, min(int(total.max()), TOP))
+    places = np.linspace(0, len(owners), checkpoints + 1).astype(np.int64)
+    before = np.zeros((checkpoints, customers), np.uint8)
+    heavy_before = np.zeros((checkpoints + 1, len(heavy.customers)), np.int64)
+    so_far = np.zeros(customers, np.int64)
+    for place in range(1, checkpoints + 1):
+        so_far += np.bincount(owners[places[place - 1] : places[place]], minlength=customers)
+        before[place - 1] = so_far.astype(np.uint8)
+        heavy_before[place] = so_far[heavy.customers]
+    at = places[1:-1] if key_rows is None else key_rows[places[1:-1]]
+    return Tally([0, *at.tolist(), rows], before, heavy_before, min(int(so_far.max()), TOP), heavy)
 
 
 class Totals:
@@ -100,13 +133,23 @@ class Totals:
             wrapped = (mine < counts).view(np.uint8)
             mine |= np.negative(wrapped, out=wrapped)  # 0 or 255
 
-    def add_rows(self, customer: NDArray[np.uint32]) -> None:
-        """Add events given by their customers, in any order, (n,)."""
-        if not len(customer):
+    def add_rows(self, owners: NDArray[np.uint32], heavy: Heavy | None) -> None:
+        """Add events given by their customers, in any order, (n,); `heavy` are those of their segment.
+
+        Without `heavy` any customer may have many of them; that way is for few events.
+        """
+        if not len(owners):
             return
-        ordered = np.sort(customer)
-        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-        owners = ordered[starts]
-        sums = np.minimum(np.diff(starts, append=len(ordered)) + self.counts[owners], TOP)
-        self._most = max(self._most, int(sums.max()))
-        self.counts[owners] = sums
+        if heavy is None:
+            distinct, times = np.unique(owners, return_counts=True)
+            sums = np.minimum(self.counts[distinct] + times, TOP)
+            self.counts[distinct] = sums
+            self._most = max(self._most, int(sums.max()))
+            return
+        counts = np.zeros(len(heavy.mask), np.uint8)
+        np.add.at(counts, owners, np.uint8(1))
+        if len(heavy.customers):
+            mine = np.searchsorted(heavy.customers, owners[heavy.mask[owners]])
+            exact = np.bincount(mine, minlength=len(heavy.customers))
+            counts[heavy.customers] = np.minimum(exact, TOP)
+        self.add(counts, int(counts.max()))

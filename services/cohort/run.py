@@ -12,10 +12,10 @@ from libs.clock import Clock
 from libs.engine import Engine
 from libs.errors import Invalid
 from libs.gen.cohort.v1 import rule_pb2
-from libs.index.evaluate import customers
+from libs.index.evaluate import NodeCost, customers
 from libs.index.snapshot import Snapshot
 from services.cohort.plan import make_plan
-from services.cohort.rule import Rule
+from services.cohort.rule import All, Any, Not, Rule
 from services.cohort.store import CohortRecord
 from services.cohort.translate import read_rule
 
@@ -34,13 +34,17 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Who matches a rule at a moment. `nodes` are the sizes of all nodes, where asked; `nanoseconds` it took."""
+    """Who matches a rule at a moment, and the `nanoseconds` it took.
+
+    Where asked: the sizes of all nodes, and how each was evaluated with its field path, both in pre-order.
+    """
 
     moment: Moment
     members: BitMap
     nodes: tuple[int, ...] = ()
     nanoseconds: int = 0
     name: str = ""
+    costs: tuple[tuple[str, NodeCost], ...] = ()
 
     def page(self, first: int, limit: int) -> NDArray[np.uint32]:
         """Return the numbers of `limit` members behind the first `first`, ascending."""
@@ -62,23 +66,37 @@ class Runner:
         return Moment(snapshot, instant, self.engine.token(snapshot))
 
     def run(
-        self, rule: Rule, as_of: timestamp_pb2.Timestamp | None, min_revision: str, *, nodes: bool = False
+        self,
+        rule: Rule,
+        as_of: timestamp_pb2.Timestamp | None,
+        min_revision: str,
+        *,
+        nodes: bool = False,
+        explain: bool = False,
     ) -> Result:
         """Run a rule, timing it from the catching up with the log to the last bitmap."""
         started = time.perf_counter_ns()
         moment = self.moment(as_of, min_revision)
         plan = make_plan(rule, moment.as_of, self.engine.calendar)
-        if nodes:
-            found = self.engine.every_node(plan, moment.snapshot, moment.as_of)
-            members, sizes = found[0], tuple(map(len, found))
+        costs: list[NodeCost] = []
+        if explain:
+            members, costs = self.engine.explain(plan, moment.snapshot, moment.as_of)
         else:
-            members, sizes = self.engine.evaluate(plan, moment.snapshot, moment.as_of), ()
-        return Result(moment, members, sizes, time.perf_counter_ns() - started)
+            members = self.engine.evaluate(plan, moment.snapshot, moment.as_of)
+        taken = time.perf_counter_ns() - started
+        sizes = self.engine.every_node(plan, moment.snapshot, moment.as_of) if nodes else []
+        explained = tuple(zip(paths(rule), costs, strict=True)) if explain else ()
+        return Result(moment, members, tuple(map(len, sizes)), taken, costs=explained)
 
     def members(self, cohort: CohortRecord, moment: Moment) -> BitMap:
         """Return the members of a saved cohort. Not to be changed."""
         plan = make_plan(self.rule_of(cohort), moment.as_of, self.engine.calendar)
         return self.engine.evaluate(plan, moment.snapshot, moment.as_of)
+
+    def members_among(self, cohort: CohortRecord, moment: Moment, customers: BitMap) -> BitMap:
+        """Return which of some customers are members of a saved cohort."""
+        plan = make_plan(self.rule_of(cohort), moment.as_of, self.engine.calendar)
+        return self.engine.among(plan, moment.snapshot, moment.as_of, customers)
 
     def rule_of(self, cohort: CohortRecord) -> Rule:
         """Return the rule of a saved cohort; each version of it is read once."""
@@ -91,6 +109,18 @@ class Runner:
     def forget(self, cohort_id: str) -> None:
         """Drop what is held of a deleted cohort."""
         self._rules.pop(cohort_id, None)
+
+
+def paths(rule: Rule, path: str = "rule") -> list[str]:
+    """Return the field path of every node of a rule, in pre-order."""
+    match rule:
+        case All(rules) | Any(rules):
+            kind = "all" if isinstance(rule, All) else "any"
+            below = [paths(each, f"{path}.{kind}.rules[{place}]") for place, each in enumerate(rules)]
+            return [path, *(each for inner in below for each in inner)]
+        case Not(inner):
+            return [path, *paths(inner, f"{path}.not.rule")]
+    return [path]
 
 
 def milliseconds(as_of: timestamp_pb2.Timestamp) -> int:

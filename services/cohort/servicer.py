@@ -11,7 +11,7 @@ from pyroaring import BitMap
 
 from libs.clock import Clock
 from libs.engine import SHARD, Engine
-from libs.errors import Invalid, Missing, NotBuilt, Refused
+from libs.errors import Fault, Invalid, Missing, NotBuilt, Refused
 from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2
 from libs.rpc.errors import Context, code_of, number
 from libs.rpc.pages import Pages, page_size
@@ -61,6 +61,9 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         )
         response.as_of.FromMilliseconds(result.moment.as_of)
         response.elapsed.FromNanoseconds(result.nanoseconds)
+        for path, cost in result.costs:
+            node = response.plan.add(path=path, access=cost.access, size=cost.size)
+            node.elapsed.FromNanoseconds(cost.nanoseconds)
         if request.count_only:
             return response
         page = result.page(first, limit)
@@ -77,14 +80,16 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
     def _run(self, request: cohort_pb2.RunRuleRequest) -> tuple[Result, list[str]]:
         if request.WhichOneof("query") == "text":
             raise NotBuilt("NOT_BUILT_YET", "this version of Cohort does not read the text form yet", "text")
-        if request.explain_plan:
-            raise NotBuilt(
-                "NOT_BUILT_YET", "this version of Cohort does not explain plans yet", "explain_plan"
-            )
         if not request.HasField("rule"):
             raise Invalid("INVALID_RULE", "rule: is required", "rule")
         rule = read_rule(request.rule, self._engine.calendar)
-        result = self._runner.run(rule, as_of(request), request.min_revision, nodes=request.with_node_sizes)
+        result = self._runner.run(
+            rule,
+            as_of(request),
+            request.min_revision,
+            nodes=request.with_node_sizes,
+            explain=request.explain_plan,
+        )
         return result, warnings(rule, result.moment.snapshot)
 
     async def CreateCohort(
@@ -329,7 +334,8 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         customer = self._engine.customer(request.customer_id, moment.snapshot)
         if customer is None:
             return set(), moment
-        return {r.cohort_id for r in records if customer in self._runner.members(r, moment)}, moment
+        one = BitMap([customer])
+        return {r.cohort_id for r in records if self._runner.members_among(r, moment, one)}, moment
 
     def _check_pairs(
         self, request: cohort_pb2.BatchCheckMembershipRequest
@@ -337,22 +343,34 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         moment = self._runner.moment(as_of(request), request.min_revision)
         response = cohort_pb2.BatchCheckMembershipResponse(revision=moment.revision)
         response.as_of.FromMilliseconds(moment.as_of)
-        evaluated: dict[str, BitMap] = {}
-        for pair in request.pairs:
+        wanted: dict[str, set[int]] = {}
+        customers = [self._engine.customer(pair.customer_id, moment.snapshot) for pair in request.pairs]
+        for pair, customer in zip(request.pairs, customers, strict=True):
+            if customer is not None:
+                wanted.setdefault(pair.cohort_id, set()).add(customer)
+        found: dict[str, BitMap | Missing] = {}
+        for cohort_id in {pair.cohort_id for pair in request.pairs}:
             try:
-                if not pair.customer_id:
-                    raise Invalid("MISSING_CUSTOMER_ID", "customer_id is empty", "customer_id")
-                members = evaluated.get(pair.cohort_id)
-                if members is None:
-                    members = self._runner.members(self._store.get(pair.cohort_id), moment)
-                    evaluated[pair.cohort_id] = members
-            except (Invalid, Missing) as fault:
-                error = event_pb2.ItemError(
-                    code=number(code_of(fault)), reason=fault.reason, message=fault.message
-                )
-                response.results.append(cohort_pb2.MembershipResult(error=error))
-                continue
-            customer = self._engine.customer(pair.customer_id, moment.snapshot)
-            member = customer is not None and customer in members
-            response.results.append(cohort_pb2.MembershipResult(member=member))
+                record = self._store.get(cohort_id)
+            except Missing as fault:
+                found[cohort_id] = fault
+            else:
+                among = BitMap(wanted.get(cohort_id, ()))
+                found[cohort_id] = self._runner.members_among(record, moment, among)
+        response.results.extend(
+            _answer(pair, customer, found[pair.cohort_id])
+            for pair, customer in zip(request.pairs, customers, strict=True)
+        )
         return response
+
+
+def _answer(pair: Any, customer: int | None, members: BitMap | Missing) -> cohort_pb2.MembershipResult:
+    """Answer one pair: a member or not, or what was wrong with it."""
+    fault: Fault | None = members if isinstance(members, Missing) else None
+    if not pair.customer_id:
+        fault = Invalid("MISSING_CUSTOMER_ID", "customer_id is empty", "customer_id")
+    if fault is not None:
+        error = event_pb2.ItemError(code=number(code_of(fault)), reason=fault.reason, message=fault.message)
+        return cohort_pb2.MembershipResult(error=error)
+    member = isinstance(members, BitMap) and customer is not None and customer in members
+    return cohort_pb2.MembershipResult(member=member)

@@ -128,12 +128,8 @@ def test_a_part_of_a_rule_that_is_not_built_is_refused_by_name(api: Client, rule
 
 
 def test_what_else_is_not_built_is_refused_by_name(api: Client) -> None:
-    for fields, path in (
-        ({"text": "everyone"}, "text"),
-        ({"rule": EVERYONE, "explainPlan": True}, "explainPlan"),
-    ):
-        failed = api.failure("RunRule", fields)
-        assert (failed.code, [at for at, _ in failed.violations]) == (grpc.StatusCode.UNIMPLEMENTED, [path])
+    failed = api.failure("RunRule", {"text": "everyone"})
+    assert (failed.code, [at for at, _ in failed.violations]) == (grpc.StatusCode.UNIMPLEMENTED, ["text"])
     for fields in ({"static": True}, {"customerIds": ["a"]}):
         assert (
             api.failure("CreateCohort", {"cohort": {"name": "s", **fields}}).code
@@ -399,6 +395,31 @@ def test_node_sizes_come_in_pre_order_each_as_if_alone(api: Client) -> None:
     answer = api.call("RunRule", {"rule": rule, "withNodeSizes": True})
     assert answer["nodeSizes"] == [0, 2, 1, 1, 0, 2]
     assert "nodeSizes" not in api.call("RunRule", {"rule": rule})
+
+
+def test_a_plan_says_how_each_node_was_reached_and_what_it_gave(api: Client) -> None:
+    api.send(event("a"), event("b"), event("b", "cart"))
+    rule = {"all": {"rules": [did(), {"not": {"rule": did("cart")}}, {"any": {}}, {"profile": {}}]}}
+    answer = api.call("RunRule", {"rule": {"any": {"rules": [rule, did()]}}, "explainPlan": True})
+    plan = answer["plan"]
+    first = "rule.any.rules[0].all.rules"
+    assert [node["path"] for node in plan] == [
+        "rule",
+        "rule.any.rules[0]",
+        f"{first}[0]",
+        f"{first}[1]",
+        f"{first}[1].not.rule",
+        f"{first}[2]",
+        f"{first}[3]",
+        "rule.any.rules[1]",
+    ]
+    assert [node.get("size", 0) for node in plan] == [2, 0, 0, 0, 0, 0, 0, 2]
+    by_path = {node["path"]: node["access"] for node in plan}
+    assert by_path["rule"] == "combined"
+    assert by_path[f"{first}[0]"] == "not needed"  # nobody was left: the cheapest came first
+    assert by_path["rule.any.rules[1]"] == "tail"
+    assert all(float(node["elapsed"].rstrip("s")) >= 0 for node in plan if node["access"] != "not needed")
+    assert "plan" not in api.call("RunRule", {"rule": rule})
 
 
 def test_profile_fields_come_beside_the_ids(api: Client) -> None:

@@ -3,31 +3,50 @@
 import numpy as np
 import pytest
 
-from libs.index.tally import TOP, Totals, make_tally
+from libs.index.tally import TOP, Totals, find_heavy, make_tally
 
-DAYS = 32
+CUSTOMERS = 41
 
 
 def rows_of_customers(seed: int, heavy: int) -> np.ndarray:
     """Return the customers of rows in time order; customer 3 has `heavy` events among them."""
     random = np.random.default_rng(seed)
-    return random.permutation(np.concatenate((random.integers(0, 40, 600), np.full(heavy, 3)))).astype(
-        np.uint32
-    )
+    rows = np.concatenate((random.integers(0, 40, 600), np.full(heavy, 3), [40]))
+    return random.permutation(rows).astype(np.uint32)
+
+
+def bounded(customer: np.ndarray) -> np.ndarray:
+    return np.minimum(np.bincount(customer, minlength=CUSTOMERS), TOP)
 
 
 @pytest.mark.parametrize("heavy", [0, 100, 256, 300, 5000])
 def test_any_stretch_is_counted_exactly_up_to_255(heavy: int) -> None:
     random = np.random.default_rng(heavy)
     customer = rows_of_customers(heavy, heavy)
-    day_rows = np.sort(random.integers(0, len(customer) + 1, DAYS + 1))
-    day_rows[0], day_rows[-1] = 0, len(customer)
-    tally = make_tally(customer, day_rows)
+    tally = make_tally(customer, None, len(customer), find_heavy(customer, CUSTOMERS), 1)
     assert tally is not None
     for _ in range(200):
         first, end = sorted(random.integers(0, len(customer) + 1, 2).tolist())
-        expected = np.minimum(np.bincount(customer[first:end], minlength=tally.before.shape[1]), TOP)
-        np.testing.assert_array_equal(tally.between(customer, first, end), expected)
+        counts = tally.between(lambda low, high: customer[low:high], first, end)
+        np.testing.assert_array_equal(counts, bounded(customer[first:end]))
+
+
+@pytest.mark.parametrize("heavy", [0, 300, 5000])
+def test_a_key_of_some_rows_is_counted_in_stretches_of_all_rows(heavy: int) -> None:
+    random = np.random.default_rng(heavy)
+    customer = rows_of_customers(heavy, heavy)
+    mine = np.flatnonzero(random.random(len(customer)) < 0.5).astype(np.uint32)
+    tally = make_tally(customer[mine], mine, len(customer), find_heavy(customer, CUSTOMERS), 1)
+    assert tally is not None
+    for _ in range(100):
+        first, end = sorted(random.integers(0, len(customer) + 1, 2).tolist())
+        counts = tally.between(lambda low, high: customer[mine[(mine >= low) & (mine < high)]], first, end)
+        np.testing.assert_array_equal(counts, bounded(customer[mine[(mine >= first) & (mine < end)]]))
+
+
+def test_a_sparse_key_has_no_running_counts() -> None:
+    customer = np.array([5, 900], np.uint32)
+    assert make_tally(customer, None, 2, find_heavy(customer, 901), 8) is None
 
 
 def test_sums_over_parts_stop_at_255() -> None:
@@ -37,12 +56,8 @@ def test_sums_over_parts_stop_at_255() -> None:
         counts = random.integers(0, 60, random.integers(1, 51)).astype(np.uint8)
         totals.add(counts, 59)
         exact[: len(counts)] += counts
-        customer = random.integers(0, 50, 100).astype(np.uint32)
-        totals.add_rows(customer)
+        customer = rows_of_customers(random.integers(100), 300)
+        totals.add_rows(customer, random.choice([None, find_heavy(customer, CUSTOMERS)]))
         exact += np.bincount(customer, minlength=50)
     assert exact.max() > TOP
     np.testing.assert_array_equal(totals.counts, np.minimum(exact, TOP))
-
-
-def test_a_sparse_segment_has_none() -> None:
-    assert make_tally(np.array([100_000], np.uint32), np.linspace(0, 1, DAYS + 1).astype(np.int64)) is None

@@ -1,0 +1,77 @@
+"""When do segments become one, and where is the work done? Sizes grow geometrically; large ones in a process.
+
+Merging rebuilds, so each event is sealed a logarithmic number of times. A large merge takes seconds of a core and
+runs in a process of its own (`python -m libs.index.merge`), which leaves the interpreter of the one that answers
+alone.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from libs.index.calendar import Calendar
+from libs.index.rows import concatenate
+from libs.index.seal import seal
+from libs.index.segment import Segment
+from libs.index.store import SegmentStore, write
+
+GROWTH = 2
+"""A segment is merged with those behind it once it is at most this many times as large as they are together."""
+MAX_ROWS = 1 << 23
+"""No segment is merged past this: what a merge takes in memory is some 100 bytes a row."""
+PROCESS_ROWS = 500_000
+"""A merge of more rows runs in a process: it takes longer than starting one."""
+NICE = 10
+
+
+def due(segments: Sequence[Segment]) -> tuple[int, int] | None:
+    """Return which neighbours, first … end − 1, are to be merged; None where none are.
+
+    They are the longest tail of which each is not much larger than what follows it. Neighbours in order of
+    arrival: so events of equal time stay in that order.
+    """
+    for last in range(len(segments), 1, -1):
+        first, rows = last - 1, len(segments[last - 1])
+        while (
+            first
+            and len(segments[first - 1]) <= GROWTH * rows
+            and rows + len(segments[first - 1]) <= MAX_ROWS
+        ):
+            first -= 1
+            rows += len(segments[first])
+        if last - first > 1:
+            return first, last
+    return None
+
+
+def merge(segments: Sequence[Segment], calendar: Calendar) -> Segment:
+    """Make one segment of neighbours."""
+    log_rows = (segments[0].head.log_rows[0], segments[-1].head.log_rows[1])
+    rows = concatenate([each.rows() for each in segments])
+    return seal(rows, segments[0].event_type, calendar, log_rows)
+
+
+def merge_in_process(segments: Sequence[Segment], store: SegmentStore) -> Segment:
+    """Make one segment of neighbours that have files, in another process; return it mapped."""
+    name = store.new_name()
+    names = [each.name for each in segments]
+    command = [sys.executable, "-m", "libs.index.merge", str(store.folder), store.zone, name, *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
+    if done.returncode:
+        raise RuntimeError(f"merging in a process ended with {done.returncode}: {done.stderr[-500:]}")
+    return store.open(name, verify=False)
+
+
+def main(folder: str, zone: str, name: str, *names: str) -> None:
+    """Merge files of a folder into a new one of it."""
+    os.nice(NICE)
+    store = SegmentStore(Path(folder), "", zone, writable=False)
+    segments = [store.open(each, verify=False) for each in names]
+    write(Path(folder), name, merge(segments, Calendar(ZoneInfo(zone))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
