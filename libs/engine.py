@@ -28,6 +28,7 @@ from libs.index.index import SEAL_ROWS, Index
 from libs.index.keeper import Keeper
 from libs.index.loading import load
 from libs.index.plan import Plan
+from libs.index.profile_store import ProfileStore
 from libs.index.snapshot import Snapshot
 from libs.index.store import SegmentStore
 
@@ -82,8 +83,11 @@ class Engine:
         self._lock = threading.Lock()
         self._closed = False
         load(self._index, self._store, log, _nothing)
-        if self._index.position.revision:
-            self._index.profiles.update(log.profiles())
+        self._profiles = ProfileStore(self._store.folder, log.log_id, writable=writable)
+        self._index.profiles, self._profiled = self._profiles.load(log.end())
+        for changed in log.profiles_between(self._profiled, self._index.position):
+            self._index.profiles.update(changed)
+        log.refresh()
         self._keeper = Keeper(self.catch_up) if writable else None
         committed = self._keeper.wake if self._keeper else _nothing
         self._writer = Writer(log, clock, committed=committed) if writable else None
@@ -118,8 +122,9 @@ class Engine:
     def _replay(self) -> None:
         self._caught_up = self._clock()
         if self._log.end() != self._index.position:
-            for changes in self._log.changes(self._index.position):
+            for changes in self._log.changes(self._index.position, self._profiled.revision):
                 self._index.apply(changes)
+                self._profiles.offer(self._index.profiles, self._index.position)
 
     def evaluate(self, plan: Plan, snapshot: Snapshot, as_of: int) -> BitMap:
         """Return the customers that satisfy a plan at an instant, ms. Not to be changed."""
@@ -201,5 +206,6 @@ class Engine:
         if self._keeper:
             self._keeper.close()
             self.catch_up()
+        self._profiles.close(self._index.profiles, self._index.position)
         self._index.close()
         self._log.close()

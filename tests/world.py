@@ -44,13 +44,15 @@ class Indexed:
             *self._encoded(collect(events)),
             profiles=np.empty(0, np.uint32),
         )
-        updates = []
+        updates = {}
         for customer_id, data in (changed or {}).items():
-            profile = profiles.Profile({}, {}, {})
-            profiles.merge(profile, data, self.names, self.values)
-            updates.append((self.customers.add(customer_id), profile))
+            profile = profiles.Profile()
+            profiles.merge(profile, data, *profiles.number([data], self.names, self.values))
+            updates[self.customers.add(customer_id)] = profile
+        owners = sorted(updates)
+        read = profiles.Profiles(np.array(owners, np.uint32), [updates[owner] for owner in owners])
         after = Position(before.revision + 1, before.rows + len(events))
-        self.index.apply(Changes(after, [block], sorted(updates, key=lambda update: update[0])))
+        self.index.apply(Changes(after, [block], read))
 
     def _encoded(self, batch: Batch) -> tuple[Any, ...]:
         columns = tuple(encode.encode_column(c, self.names, self.values) for c in batch.columns)

@@ -5,7 +5,6 @@ receipt again; either all of a group is on disk or nothing. Neighbours: `libs.ev
 `libs.events.dedupe` remembers ids, `libs.events.encode` makes columns.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +20,9 @@ from libs.events import profile as profiles
 from libs.events.batch import Batch, Upsert
 from libs.events.block import NO_ROWS, Block
 from libs.events.dedupe import Dedupe
+from libs.events.keeper import Keeper
 from libs.events.log import MAX_ROWS, EventLog, Position
-from libs.events.profile import Profile
+from libs.events.run_files import RunFiles
 from libs.storage.requests import RequestIds
 
 
@@ -86,10 +86,12 @@ class Committer:
     def __init__(self, log: EventLog, dedupe_window: int, now: int) -> None:
         self._log = log
         self._requests = RequestIds(log.environment)
-        self._dedupe = Dedupe(log.seed, dedupe_window, self._lookup)
         self._position = log.end()
+        self._keeper = Keeper()
+        files = RunFiles(log.environment.folder / "dedupe", log.log_id, self._position)
+        self._dedupe = Dedupe(log.seed, dedupe_window, self._lookup, files, self._keeper)
         self._txn: Any = None
-        self._remember(now - dedupe_window)
+        self._remember(now - dedupe_window, files.covered)
 
     def commit(self, group: list[Submission], now: int) -> list[Receipt | Invalid]:
         """Write a group, in which no request id stands twice, and fsync. Return an answer for each request.
@@ -97,7 +99,6 @@ class Committer:
         Raises `Overloaded` where there is no room; nothing was written then.
         """
         log = self._log
-        dictionaries = (log.customers, log.names, log.values)
         with log.environment.write() as txn:
             self._txn = txn
             answers = [self._served(txn, submission, now) for submission in group]
@@ -110,11 +111,12 @@ class Committer:
             receipts = self._receipts(fresh, rows.kept, position.revision)
             for submission, receipt in zip(fresh, receipts, strict=True):
                 self._record(txn, submission, receipt, now)
-            lengths = [dictionary.save(txn) for dictionary in dictionaries]
-        for dictionary, length in zip(dictionaries, lengths, strict=True):
+            lengths = [dictionary.save(txn) for dictionary in log.dictionaries]
+        for dictionary, length in zip(log.dictionaries, lengths, strict=True):
             dictionary.saved(length)
-        self._dedupe.add(rows.hashes, rows.hashed_rows, now)
+        self._dedupe.add(rows.hashes, rows.hashed_rows, now, position)
         self._position = position
+        self._index_strings()
         written = iter(receipts)
         return [next(written) if answer is None else answer for answer in answers]
 
@@ -154,18 +156,12 @@ class Committer:
 
     def _upsert(self, txn: Any, group: list[Submission]) -> NDArray[np.uint32]:
         """Merge the group's customer data into profiles; return the customers concerned, ascending."""
+        upserts = [upsert for submission in group for upsert in submission.upserts]
+        if not upserts:
+            return NO_ROWS
         log = self._log
         table = log.environment["profiles"]
-        changed: dict[int, Profile] = {}
-        for submission in group:
-            for upsert in submission.upserts:
-                customer = log.customers.add(upsert.customer_id)
-                merged = changed.get(customer) or profiles.read(txn, table, customer) or Profile()
-                profiles.merge(merged, upsert.data, log.names, log.values)
-                changed[customer] = merged
-        for customer, merged in changed.items():
-            profiles.write(txn, table, customer, merged)
-        return np.array(sorted(changed), np.uint32)
+        return profiles.upsert(txn, table, upserts, log.customers, log.names, log.values)
 
     def _block(self, rows: _Rows, changed: NDArray[np.uint32], now: int) -> tuple[Position, bytes]:
         """Encode a group; nothing, at the position before, where nothing is to be written."""
@@ -208,24 +204,23 @@ class Committer:
             arrivals.append(np.full(len(places), found.arrival, np.int64))
         return np.concatenate(owners), ids, np.concatenate(arrivals)
 
-    def _remember(self, since: int) -> None:
-        """Fill dedupe from the blocks that arrived after `since`, ms."""
-        for found in self._recent_blocks(since):
+    def close(self, now: int) -> None:
+        """Bring to disk what the next start would have to derive."""
+        self._dedupe.close(now)
+        self._index_strings(closing=True)
+        self._keeper.close()
+
+    def _index_strings(self, *, closing: bool = False) -> None:
+        for dictionary in self._log.dictionaries:
+            if (closing or not self._keeper.busy) and dictionary.wants_index(closing=closing):
+                self._keeper.submit(dictionary.write_index)
+
+    def _remember(self, since: int, covered: Position) -> None:
+        """Give dedupe the blocks behind what its files cover that arrived after `since`, ms."""
+        for found in self._log.recent_blocks(since, covered):
             ids = found.all_event_ids()
             places = np.flatnonzero(np.fromiter(map(bool, ids), np.bool_, len(ids)))
             given = [ids[i] for i in places.tolist()]
             hashes = self._dedupe.hashes(found.customers[places], given)
-            self._dedupe.add(hashes, places + found.first_row, found.arrival)
-
-    def _recent_blocks(self, since: int) -> Iterator[Block]:
-        with self._log.environment.read() as txn, txn.cursor(db=self._log.environment["blocks"]) as cursor:
-            start = None
-            at = cursor.last()
-            while at and blocks.arrival(cursor.value()) > since:
-                start = cursor.key()
-                at = cursor.prev()
-            if start is None:
-                return
-            cursor.set_key(start)
-            for key, data in cursor:
-                yield self._log.decode(key, data)
+            end = Position(found.revision, found.first_row + found.rows)
+            self._dedupe.add(hashes, places + found.first_row, found.arrival, end)

@@ -2,7 +2,8 @@
 
 A number once given stays, on disk and in memory. Entries are given out before they are on disk; each commit
 writes those that are not there yet, so a commit that failed leaves only numbers that the next one writes.
-On disk: first number (4 bytes, big-endian) → msgpack list of the strings from there.
+On disk: first number (4 bytes, big-endian) → msgpack list of the strings from there. A short list is written
+again with what is new, so that many small commits do not leave many to read.
 """
 
 from collections.abc import Iterable
@@ -12,20 +13,29 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from libs.events.string_index import StringIndex
 from libs.storage.environment import scan
+
+CHUNK_BYTES = 2000
+"""A list that is shorter is continued: it is rewritten with each commit, within the page LMDB copies anyway."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[str]).decode
 
 
 class Dictionary:
-    """Strings and their numbers, kept in one LMDB table. One thread may add while others look up."""
+    """Strings and their numbers, kept in one LMDB table. One thread may add while others look up.
 
-    def __init__(self, table: Any) -> None:
+    `index` finds the strings there were when it was written; they come into the dict as they are asked for.
+    """
+
+    def __init__(self, table: Any, index: StringIndex | None = None) -> None:
         self._table = table
+        self._index = index
         self._strings: list[str] = []
         self._numbers: dict[str, int] = {}
         self._saved = 0
+        self._chunk = self._written = (0, 0)
 
     def __len__(self) -> int:
         """Return how many strings there are, which is the number the next new one gets."""
@@ -33,7 +43,11 @@ class Dictionary:
 
     def find(self, string: str) -> int | None:
         """Return the number of a string, or None."""
-        return self._numbers.get(string)
+        number = self._numbers.get(string)
+        if number is None and self._indexed:
+            self._recall([string])
+            number = self._numbers.get(string)
+        return number
 
     def __getitem__(self, number: int) -> str:
         """Return the string of a number. Raises IndexError."""
@@ -46,6 +60,71 @@ class Dictionary:
 
     def add(self, string: str) -> int:
         """Return the number of a string, giving it the next one where it is new."""
+        number = self.find(string)
+        return self._add(string) if number is None else number
+
+    def add_all(self, strings: list[str]) -> NDArray[np.uint32]:
+        """Return the numbers of many strings, (len(strings),) uint32, numbering the new ones."""
+        numbers = list(map(self._numbers.get, strings))
+        if None not in numbers:
+            return np.array(numbers, np.uint32)
+        known = zip(numbers, strings, strict=True)
+        if self._indexed:
+            self._recall([string for number, string in known if number is None])
+            known = zip(numbers, strings, strict=True)
+        add = self._add
+        return np.array([add(string) if number is None else number for number, string in known], np.uint32)
+
+    def save(self, txn: Any) -> int:
+        """Write what is not on disk yet. Return the length to pass to `saved` once the commit succeeded."""
+        length = len(self._strings)
+        if length > self._saved:
+            first = self._open_chunk()
+            data = _encode(self._strings[first:length])
+            txn.put(first.to_bytes(4, "big"), data, db=self._table)
+            self._written = first, len(data)
+        return length
+
+    def saved(self, length: int) -> None:
+        """Record that the first `length` strings are on disk."""
+        self._saved = length
+        self._chunk = self._written
+
+    def load(self, txn: Any) -> None:
+        """Read what is on disk and not in memory yet: all of it at the start, news in a reader.
+
+        Never while another thread adds: what it has added and not saved would pass for saved.
+        """
+        known = len(self._strings)
+        for key, chunk in scan(txn, self._table, self._open_chunk().to_bytes(4, "big")):
+            first, held = int.from_bytes(key, "big"), len(self._strings)
+            self._strings += _decode(chunk)[held - first :]
+            self._chunk = first, len(chunk)
+        self._saved = len(self._strings)
+        if self._index and not known:
+            self._index.open(self._strings)
+            known = self._index.count
+        self._numbers.update(zip(self._strings[known:], range(known, self._saved), strict=True))
+
+    def wants_index(self, *, closing: bool = False) -> bool:
+        """Say whether `write_index` would spare the next start work that is worth it."""
+        return self._index is not None and self._index.wanted(self._saved, closing=closing)
+
+    def write_index(self) -> None:
+        """Write the index of the strings that are on disk; beside a thread that adds. Raises OSError."""
+        if self._index:
+            self._index.write(self._strings, self._saved)
+
+    @property
+    def _indexed(self) -> int:
+        return self._index.count if self._index else 0
+
+    def _open_chunk(self) -> int:
+        """Return the first number of the list on disk that is to be continued, or of the next one."""
+        first, size = self._chunk
+        return first if size < CHUNK_BYTES else self._saved
+
+    def _add(self, string: str) -> int:
         number = self._numbers.get(string)
         if number is None:
             number = len(self._strings)
@@ -53,36 +132,10 @@ class Dictionary:
             self._numbers[string] = number
         return number
 
-    def add_all(self, strings: list[str]) -> NDArray[np.uint32]:
-        """Return the numbers of many strings, (len(strings),) uint32, numbering the new ones."""
-        get = self._numbers.get
-        numbers = [get(string, -1) for string in strings]
-        if -1 in numbers:
-            add = self.add
-            numbers = [add(string) for string in strings]
-        return np.array(numbers, np.uint32)
-
-    def save(self, txn: Any) -> int:
-        """Write what is not on disk yet. Return the length to pass to `saved` once the commit succeeded."""
-        length = len(self._strings)
-        if length > self._saved:
-            txn.put(
-                self._saved.to_bytes(4, "big"), _encode(self._strings[self._saved : length]), db=self._table
-            )
-        return length
-
-    def saved(self, length: int) -> None:
-        """Record that the first `length` strings are on disk."""
-        self._saved = length
-
-    def load(self, txn: Any) -> None:
-        """Read what is on disk and not in memory yet: all of it at the start, news in a reader.
-
-        Never while another thread adds: what it has added and not saved would pass for saved.
-        """
-        for _, chunk in scan(txn, self._table, len(self._strings).to_bytes(4, "big")):
-            strings = _decode(chunk)
-            first = len(self._strings)
-            self._strings += strings
-            self._numbers.update(zip(strings, range(first, first + len(strings)), strict=True))
-        self._saved = len(self._strings)
+    def _recall(self, strings: list[str]) -> None:
+        """Bring such of some strings as the index has into the dict."""
+        assert self._index
+        for place, number in self._index.find(strings):
+            known = self._strings[number]
+            if known == strings[place]:
+                self._numbers[known] = number

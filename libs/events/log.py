@@ -21,7 +21,8 @@ from libs.events import profile as profiles
 from libs.events.batch import Kind, Scalar
 from libs.events.block import Block
 from libs.events.dictionary import Dictionary
-from libs.events.profile import Profile
+from libs.events.profile import Profiles
+from libs.events.string_index import StringIndex
 from libs.storage import requests
 from libs.storage.environment import Environment, scan
 
@@ -29,6 +30,10 @@ VERSION = 1
 TABLES = ("blocks", "customers", "names", "values", "profiles", *requests.TABLES)
 GULP_ROWS = 1_000_000
 """Rows read in one go: bounds the memory of catching up, not of the log."""
+LARGE_BLOCK = 1 << 16
+"""Bytes from which it is remembered that a block was checked; a smaller one is checked in 0.1 ms."""
+PROFILE_ROWS = 8
+"""A profile read back takes the memory of so many rows of events."""
 END = b"end"
 MAX_ROWS = 1 << 32
 """Events in one log: indexes and dedupe hold log rows in 32 bits."""
@@ -52,7 +57,7 @@ class Changes:
 
     position: Position
     blocks: list[Block]
-    profiles: list[tuple[int, Profile]]
+    profiles: Profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +75,14 @@ class EventLog:
 
     def __init__(self, folder: Path, *, readonly: bool = False) -> None:
         self.environment = Environment(folder, "event log", VERSION, TABLES, readonly=readonly)
-        self.customers = Dictionary(self.environment["customers"])
-        self.names = Dictionary(self.environment["names"])
-        self.values = Dictionary(self.environment["values"])
         self._readonly = readonly
+        self._checked: set[int] = set()
         if not readonly:
             self._identify()
         with self.environment.read() as txn:
             self.log_id = self._meta(txn, b"log_id").hex()
             self.seed = int.from_bytes(self._meta(txn, b"seed"), "big")
+            self.customers, self.names, self.values = map(self._dictionary, ("customers", "names", "values"))
             self._load_dictionaries(txn)
 
     def _identify(self) -> None:
@@ -90,9 +94,28 @@ class EventLog:
         value: bytes = txn.get(key, db=self.environment.meta)
         return value
 
+    def _dictionary(self, table: str) -> Dictionary:
+        path = self.environment.folder / "dictionaries" / table
+        index = StringIndex(path, self.log_id, self.seed, readonly=self._readonly)
+        return Dictionary(self.environment[table], index)
+
+    @property
+    def dictionaries(self) -> tuple[Dictionary, Dictionary, Dictionary]:
+        """The dictionaries of customers, names and values."""
+        return self.customers, self.names, self.values
+
     def _load_dictionaries(self, txn: Any) -> None:
-        for dictionary in (self.customers, self.names, self.values):
+        for dictionary in self.dictionaries:
             dictionary.load(txn)
+
+    def refresh(self) -> None:
+        """Read the strings that another process has written since: behind files that may speak of them."""
+        with self.environment.read() as txn:
+            self._refresh(txn)
+
+    def _refresh(self, txn: Any) -> None:
+        if self._readonly:  # in the writing process they are there before they are on disk
+            self._load_dictionaries(txn)
 
     def end(self, txn: Any | None = None) -> Position:
         """Return the position behind the last commit."""
@@ -110,19 +133,20 @@ class EventLog:
         txn.put(join_key(first_row, position.revision), data, db=self.environment["blocks"])
         txn.put(END, join_key(position.rows, position.revision), db=self.environment.meta)
 
-    def changes(self, since: Position) -> Iterator[Changes]:
+    def changes(self, since: Position, profiles_behind: int = 0) -> Iterator[Changes]:
         """Yield what was committed behind a position, in gulps, up to what is committed now.
 
-        Raises `DamagedLogError`.
+        Profiles that changed at the revision `profiles_behind` or before are left out. Raises
+        `DamagedLogError`.
         """
         more = True
         while more:
             with self.environment.read() as txn:
                 gulp, since, more = self._gulp(txn, since)
                 if gulp:
-                    if self._readonly:  # in the writing process they are there before they are on disk
-                        self._load_dictionaries(txn)
-                    yield Changes(since, gulp, self._profiles(txn, gulp))
+                    self._refresh(txn)
+                    changed = [each.profiles for each in gulp if each.revision > profiles_behind]
+                    yield Changes(since, gulp, self._profiles(txn, changed))
 
     def blocks_between(self, first: int, end: int) -> Iterator[Block]:
         """Yield the blocks that hold the log rows first … end − 1, where `first` begins one.
@@ -143,40 +167,69 @@ class EventLog:
                 return gulp, since, True
             found = self.decode(key, data)
             gulp.append(found)
-            rows += found.rows
+            rows += found.rows + PROFILE_ROWS * len(found.profiles)
             since = Position(found.revision, found.first_row + found.rows)
         return gulp, since, False
 
-    def _profiles(self, txn: Any, gulp: list[Block]) -> list[tuple[int, Profile]]:
-        changed = [found.profiles for found in gulp if len(found.profiles)]
-        if not changed:
-            return []
-        table = self.environment["profiles"]
-        customers = np.unique(np.concatenate(changed)).tolist()
-        read = ((customer, profiles.read(txn, table, customer)) for customer in customers)
-        return [(customer, profile) for customer, profile in read if profile is not None]
+    def recent_blocks(self, since: int, covered: Position) -> Iterator[Block]:
+        """Yield the blocks behind a position that arrived after `since`, ms. Raises `DamagedLogError`.
 
-    def profiles(self) -> list[tuple[int, Profile]]:
-        """Return all profiles as they are now, by customer."""
-        with self.environment.read() as txn:
-            return list(profiles.read_all(txn, self.environment["profiles"]))
+        A block is a view of the map, good until the next.
+        """
+        with self.environment.read(buffers=True) as txn, txn.cursor(db=self.environment["blocks"]) as cursor:
+            start, least = b"", join_key(covered.rows, covered.revision + 1)
+            at = cursor.last()
+            while at and bytes(cursor.key()) >= least and blocks.arrival(cursor.value()) > since:
+                start = bytes(cursor.key())
+                at = cursor.prev()
+            if start:
+                cursor.set_key(start)
+                for key, data in cursor:
+                    yield self.decode(key, data)
 
-    def decode(self, key: bytes, data: bytes, *, check: bool = True) -> Block:
-        """Read the block under a key. Raises `DamagedLogError`, which says where it stands."""
+    def _profiles(self, txn: Any, changed: list[NDArray[np.uint32]]) -> Profiles:
+        customers = profiles.distinct(np.concatenate([blocks.NO_ROWS, *changed]))
+        return profiles.read(txn, self.environment["profiles"], customers)
+
+    def profiles_between(self, since: Position, until: Position) -> Iterator[Profiles]:
+        """Yield the profiles, as they are now, that changed behind a position and up to another, in gulps."""
+        changed: list[NDArray[np.uint32]] = []
+        with self.environment.read(buffers=True) as txn:
+            first = join_key(since.rows, since.revision + 1)
+            for _, data in scan(txn, self.environment["blocks"], first):
+                found = blocks.decode(data, check=False)  # an event's damage is noticed where it is read
+                if found.revision > until.revision:
+                    break
+                if len(found.profiles):
+                    changed.append(found.profiles.copy())
+        customers = profiles.distinct(np.concatenate([blocks.NO_ROWS, *changed]))
+        for start in range(0, len(customers), GULP_ROWS // PROFILE_ROWS):
+            with self.environment.read() as txn:
+                yield self._profiles(txn, [customers[start : start + GULP_ROWS // PROFILE_ROWS]])
+
+    def decode(self, key: bytes, data: bytes) -> Block:
+        """Read the block under a key. Raises `DamagedLogError`, which says where it stands.
+
+        The checksum of a large block is computed once a process: it costs 1 ms a MB.
+        """
+        revision = split_key(key)[1]
         try:
-            return blocks.decode(data, check=check)
+            found = blocks.decode(data, check=revision not in self._checked)
         except (blocks.DamagedBlockError, blocks.NewerBlockError) as error:
             raise DamagedLogError(
-                f"{self.environment.folder}: {error} (revision {split_key(key)[1]}); restore it from a backup"
+                f"{self.environment.folder}: {error} (revision {revision}); restore it from a backup"
             ) from error
+        if len(data) >= LARGE_BLOCK:
+            self._checked.add(revision)
+        return found
 
     def blocks_of(
         self, rows: NDArray[np.int64], txn: Any | None = None
     ) -> Iterator[tuple[Block, NDArray[Any]]]:
         """Yield, for ascending log rows, each block that holds some and the rows within it, (k,) int64.
 
-        A block is a view of the map, good until the next. Its checksum was checked when the index or dedupe
-        first read it. Raises IndexError for a row behind the end.
+        A block is a view of the map, good until the next. Raises IndexError for a row behind the end, and
+        `DamagedLogError`.
         """
         if txn is None:
             with self.environment.read(buffers=True) as txn:
@@ -189,7 +242,7 @@ class EventLog:
                     cursor.last()
                 else:
                     cursor.prev()
-                found = self.decode(cursor.key(), cursor.value(), check=False)
+                found = self.decode(cursor.key(), cursor.value())
                 stop = int(np.searchsorted(rows, found.first_row + found.rows))
                 if stop == start:
                     raise IndexError(f"the log has no row {rows[start]}")

@@ -60,6 +60,7 @@ class Writer:
             self._closed = True
             self._queue.put(None)
         self._thread.join()
+        self._committer.close(self._clock())
 
     def _run(self) -> None:
         while (first := self._held or self._queue.get()) is not None:

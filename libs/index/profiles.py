@@ -5,8 +5,9 @@ that a view may hold is copied before it is written, so a view never changes and
 touches.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from pyroaring import BitMap
 
 from libs.events.batch import Kind, Scalar
 from libs.events.dictionary import Dictionary
-from libs.events.profile import Profile
+from libs.events.profile import Profile, Profiles
 from libs.index import roaring
 from libs.index.condition import TRUE, Bound, PlainColumns, mask
 from libs.index.roaring import CONTAINER
@@ -24,6 +25,10 @@ from libs.index.tail import BOOLS
 
 Chunks = tuple[NDArray[Any] | None, ...]
 """The chunks of a column, (65536,) each; None where nobody in a chunk has a value."""
+
+
+HOLDERS = "holders"
+"""The array of a dump that is no column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,7 @@ class ProfileView:
             if fields and attribute not in fields:
                 continue
             column = self.values(key, customers)
-            present = ~np.isnan(column) if kind is Kind.NUMBER else column != EMPTY[kind]
-            for place in np.flatnonzero(present).tolist():
+            for place in np.flatnonzero(_there(column, kind)).tolist():
                 value = column[place].item()
                 if kind is Kind.STRING:
                     found[place][attribute] = strings[value]
@@ -88,57 +92,49 @@ class ProfileView:
         if not chunks:
             return np.empty(0, DTYPES[key[1]])
         values: NDArray[Any] = np.concatenate(chunks)
-        if key[1] is Kind.NUMBER:
-            return np.asarray(values[~np.isnan(values)])
-        return np.asarray(values[values != EMPTY[key[1]]])
+        return np.asarray(values[_there(values, key[1])])
 
 
 class ProfileTable:
-    """The profiles as they change. For one thread at a time."""
+    """The profiles as they change. For one thread at a time. `changes` counts the profiles it was given."""
 
     def __init__(self) -> None:
         self._columns: dict[ColumnKey, list[NDArray[Any] | None]] = {}
         self._owned: set[tuple[ColumnKey, int]] = set()
         self._holders = BitMap()
         self._view: ProfileView | None = None
+        self.changes = 0
 
-    def update(self, profiles: Iterable[tuple[int, Profile]]) -> None:
+    def __len__(self) -> int:
+        """Return how many customers have a profile."""
+        return len(self._holders)
+
+    def update(self, profiles: Profiles) -> None:
         """Replace the profiles of some customers."""
-        changes: dict[ColumnKey, tuple[list[int], list[Any]]] = {key: ([], []) for key in self._columns}
-        touched = []
-        for customer, profile in profiles:
-            touched.append(customer)
-            by_kind: tuple[tuple[Kind, Mapping[int, Any]], ...] = (
-                (Kind.STRING, profile.strings),
-                (Kind.NUMBER, profile.numbers),
-                (Kind.BOOL, profile.bools),
-            )
-            for kind, attributes in by_kind:
-                for attribute, value in attributes.items():
-                    customers, stored = changes.setdefault((attribute, kind), ([], []))
-                    customers.append(customer)
-                    stored.append(value)
-        if not touched:
+        if not len(profiles.customers):
             return
         self._view = None
-        self._holders = self._holders | BitMap(touched)
-        everyone = np.array(touched, np.uint32)
-        for key, (customers, stored) in changes.items():
-            values = np.full(len(everyone), EMPTY[key[1]], DTYPES[key[1]])
-            places = np.searchsorted(everyone, np.array(customers, np.uint32))
-            dense = np.array(stored, np.bool_ if key[1] is Kind.BOOL else DTYPES[key[1]])
-            values[places] = BOOLS[dense.astype(np.uint8)] if key[1] is Kind.BOOL else dense
-            self._write(key, everyone, values)
+        self.changes += len(profiles.customers)
+        self._holders = self._holders | roaring.from_sorted(profiles.customers)
+        columns = _by_column(profiles.records)
+        for key in [*self._columns, *(key for key in columns if key not in self._columns)]:
+            values = np.full(len(profiles.customers), EMPTY[key[1]], DTYPES[key[1]])
+            if key in columns:
+                places, stored = columns[key]
+                values[places] = stored
+            self._write(key, profiles.customers, values)
 
     def _write(self, key: ColumnKey, customers: NDArray[np.uint32], values: NDArray[Any]) -> None:
+        """Write a column's values of some customers; a chunk is made where one of them has a value."""
         chunks = self._columns.setdefault(key, [])
         numbers = customers // CONTAINER
         chunks += [None] * (int(numbers[-1]) + 1 - len(chunks))
-        edges = np.flatnonzero(np.diff(numbers)) + 1
-        for mine in np.split(np.arange(len(customers)), edges):
-            number = int(numbers[mine[0]])
-            chunk = self._writable(key, number, chunks)
-            chunk[customers[mine] % CONTAINER] = values[mine]
+        starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+        for start, end in pairwise(starts):
+            number = int(numbers[start])
+            if chunks[number] is not None or _there(values[start:end], key[1]).any():
+                chunk = self._writable(key, number, chunks)
+                chunk[customers[start:end] % CONTAINER] = values[start:end]
 
     def _writable(self, key: ColumnKey, number: int, chunks: list[NDArray[Any] | None]) -> NDArray[Any]:
         chunk = chunks[number]
@@ -157,3 +153,58 @@ class ProfileTable:
             self._view = ProfileView(columns, self._holders)
             self._owned.clear()
         return self._view
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, NDArray[Any]]) -> "ProfileTable":
+        """Return the table of a view that was dumped. Its arrays may be read-only: they are copied when written.
+
+        Raises KeyError or ValueError for arrays that are no dump.
+        """
+        table = cls()
+        table._holders = BitMap.deserialize(arrays[HOLDERS].tobytes())
+        for name in sorted(arrays.keys() - {HOLDERS}):
+            attribute, kind, number = map(int, name.split())
+            chunks = table._columns.setdefault((attribute, Kind(kind)), [])
+            chunks += [None] * (number + 1 - len(chunks))
+            chunks[number] = arrays[name]
+        return table
+
+
+def dump(view: ProfileView) -> dict[str, NDArray[Any]]:
+    """Return what a file is to hold of all profiles: the arrays of a view, not copied."""
+    arrays = {HOLDERS: np.frombuffer(view.holders.serialize(), np.uint8)}
+    for (attribute, kind), chunks in view.columns.items():
+        for number, chunk in enumerate(chunks):
+            if chunk is not None:
+                arrays[f"{attribute} {int(kind)} {number}"] = chunk
+    return arrays
+
+
+def _there(values: NDArray[Any], kind: Kind) -> NDArray[np.bool_]:
+    """Say which values of a column are not missing."""
+    return ~np.isnan(values) if kind is Kind.NUMBER else np.asarray(values != EMPTY[kind])
+
+
+def _by_column(profiles: Sequence[Profile]) -> dict[ColumnKey, tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Return, for each attribute and kind, which profiles have it and the values that columns hold."""
+    found: dict[ColumnKey, tuple[NDArray[np.int64], NDArray[Any]]] = {}
+    by_kind: tuple[tuple[Kind, list[Mapping[int, Any]]], ...] = (
+        (Kind.STRING, [profile.strings for profile in profiles]),
+        (Kind.NUMBER, [profile.numbers for profile in profiles]),
+        (Kind.BOOL, [profile.bools for profile in profiles]),
+    )
+    for kind, maps in by_kind:
+        counts = np.fromiter(map(len, maps), np.int64, len(maps))
+        total = int(counts.sum())
+        if not total:
+            continue
+        attributes = np.fromiter(chain.from_iterable(maps), np.uint32, total)
+        values = np.fromiter(chain.from_iterable(each.values() for each in maps), DTYPES[kind], total)
+        if kind is Kind.BOOL:
+            values = BOOLS[values]
+        owners = np.repeat(np.arange(len(maps)), counts)
+        order = np.argsort(attributes, kind="stable")
+        edges = np.flatnonzero(np.diff(attributes[order])) + 1
+        for mine in np.split(order, edges):
+            found[int(attributes[mine[0]]), kind] = owners[mine], values[mine]
+    return found

@@ -1,5 +1,6 @@
 """What was acknowledged is read: in gulps, by row, by another process's view, and by its revision."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_profiles_between_events_are_changes_of_their_own(tmp_path: Path) -> Non
         submit.submit(submission(("q", ""))).result(TIMEOUT)
         [changes] = events.changes(Position(2, 2))
         assert [each.revision for each in changes.blocks] == [3, 4]
-        [(customer, profile)] = changes.profiles
+        [customer], [profile] = changes.profiles.customers.tolist(), changes.profiles.records
         assert events.customers[customer] == "p"
         assert events.values.strings(profile.strings.values()) == ["Goa"]
         assert [event.event_id for event in events.events(np.array([2, 1, 0]))] == ["", "0.1", "0.0"]
@@ -82,6 +83,7 @@ def test_a_reader_sees_commits_of_the_writer_with_their_strings(tmp_path: Path) 
         for name in ("customers", "names", "values"):
             setattr(fresh, name, type(events.customers)(events.environment[name]))
         fresh._readonly = True
+        fresh._checked = set()
         assert [each.revision for gulp in fresh.changes(Position()) for each in gulp.blocks] == [1]
         assert fresh.customers.strings([0]) == ["c0"]
         fill(submit, 2)
@@ -148,7 +150,7 @@ def overwrite(folder: Path, place: int, value: int) -> None:
 @pytest.mark.parametrize(
     ("place", "value", "said"), [(-1, 0xAB, "checksum"), (2, block.FORMAT + 1, "format")]
 )
-def test_a_damaged_or_newer_block_is_named_when_it_is_read_and_at_the_start(
+def test_a_damaged_or_newer_block_is_named_when_it_is_read_and_at_a_start_that_needs_it(
     tmp_path: Path, place: int, value: int, said: str
 ) -> None:
     with written(tmp_path, StepClock()) as (_, submit):
@@ -157,6 +159,14 @@ def test_a_damaged_or_newer_block_is_named_when_it_is_read_and_at_the_start(
     events = EventLog(tmp_path)
     with pytest.raises(DamagedLogError, match=f"{said}.*revision 1.*backup"):
         list(events.changes(Position()))
+    with pytest.raises(DamagedLogError, match=f"{said}.*revision 1.*backup"):
+        events.events(np.array([0]))
+    writer = Writer(events, StepClock())
+    with pytest.raises(DamagedLogError, match=f"{said}.*revision 1.*backup"):
+        writer.submit(submission(("c0", "0.0"))).result(TIMEOUT)  # is it a duplicate?
+    assert writer.submit(submission(("c1", "1.0"))).result(TIMEOUT).duplicates == 1
+    writer.close()
+    shutil.rmtree(tmp_path / "dedupe")
     with pytest.raises(DamagedLogError, match=f"{said}.*revision 1.*backup"):
         Writer(events, StepClock())
     events.close()

@@ -251,7 +251,9 @@ def test_everything_is_there_after_a_restart(tmp_path: Path, clock: StepClock) -
         assert (log.end(), log.log_id, log.token(3)) == (Position(3, 2), log_id, token)
         assert customers(log) == ["a", "b"]
         [changes] = log.changes(Position())
-        found = {log.customers[number]: profile for number, profile in changes.profiles}
+        found = dict(
+            zip(log.customers.strings(changes.profiles.customers), changes.profiles.records, strict=True)
+        )
         assert set(found) == {"b", "z"}
         assert found["b"].strings == {}
         assert list(found["b"].numbers.values()) == [4.0]

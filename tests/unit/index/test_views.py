@@ -1,17 +1,19 @@
 """What was handed out never changes: views of tails and of profiles, while more comes in."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from libs.events.batch import Kind
 from libs.events.dictionary import Dictionary
-from libs.events.profile import Profile
+from libs.events.profile import Profile, Profiles
 from libs.index import tail
 from libs.index.condition import MISSING
-from libs.index.profiles import ProfileTable, ProfileView
+from libs.index.profiles import ProfileTable, ProfileView, dump
 from libs.index.rows import Rows
 from libs.index.tail import Tail
+from libs.storage import arrays
 
 NUMBER, STRING, BOOL = (0, Kind.NUMBER), (1, Kind.STRING), (2, Kind.BOOL)
 
@@ -66,14 +68,15 @@ class Table:
     def update(self, **ages: Any) -> None:
         """Replace profiles: c5=3 sets the age of customer 5, None leaves an empty profile."""
         age = self.names.add("age")
-        changes = []
+        changes = {}
         for name, value in ages.items():
             kinds: tuple[Any, ...] = ({}, {}, {})
             if value is not None:
                 kind = {str: 0, float: 1, bool: 2}[type(value)]
                 kinds[kind][age] = self.values.add(value) if kind == 0 else value
-            changes.append((int(name[1:]), Profile(*kinds)))
-        self.table.update(sorted(changes, key=lambda change: change[0]))
+            changes[int(name[1:])] = Profile(*kinds)
+        owners = sorted(changes)
+        self.table.update(Profiles(np.array(owners, np.uint32), [changes[owner] for owner in owners]))
 
     def data(self, view: ProfileView, *customers: int) -> list[dict[str, Any]]:
         return view.data(np.array(customers, np.uint32), (), self.names, self.values)
@@ -110,3 +113,31 @@ def test_what_nobody_holds_is_written_in_place_and_what_is_held_is_copied() -> N
     after = table.table.view()
     assert after.columns[key][0] is not held.columns[key][0]
     assert after.columns[key][1] is held.columns[key][1]
+
+
+def test_profiles_come_back_from_a_file_and_change_without_changing_it(tmp_path: Path) -> None:
+    table = Table()
+    table.update(c1=1.0, c5="old", c70000=True, c200000=None)
+    table.update(c70000=4.0)
+    before = table.data(table.table.view(), 1, 5, 70_000, 200_000)
+    arrays.write(tmp_path / "profiles", "profiles", 1, None, dump(table.table.view()))
+    for _ in range(2):
+        table.table = ProfileTable.restore(arrays.open_arrays(tmp_path / "profiles", "profiles", 1).arrays)
+        view = table.table.view()
+        assert set(view.holders) == {1, 5, 70_000, 200_000}
+        assert table.data(view, 1, 5, 70_000, 200_000) == before
+        table.update(c1="new", c6=True, c70000=None, c300000=2.0)
+        assert table.data(view, 1, 5, 6, 70_000) == [*before[:2], {}, before[2]]
+        after = table.data(table.table.view(), 1, 5, 6, 70_000, 200_000, 300_000)
+        assert after == [{"age": "new"}, {"age": "old"}, {"age": True}, {}, {}, {"age": 2.0}]
+
+
+def test_a_chunk_of_a_column_is_made_where_somebody_has_a_value() -> None:
+    table = Table()
+    table.update(c1=1.0)
+    table.update(c70000="x", c140000=None)
+    columns = table.table.view().columns
+    assert {key[1]: [chunk is not None for chunk in chunks] for key, chunks in columns.items()} == {
+        Kind.NUMBER: [True, False, False],
+        Kind.STRING: [False, True, False],
+    }
