@@ -7,6 +7,7 @@ that single events do not make runs. Nothing is on disk here: at a start the blo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import xxhash
@@ -52,8 +53,8 @@ class Dedupe:
 
     def hashes(self, customers: NDArray[np.uint32], ids: list[str]) -> NDArray[np.uint64]:
         """Hash (customer, event id) pairs, (n,) uint64."""
-        digest, seed = xxhash.xxh3_64_intdigest, self._seed
-        hashed = np.fromiter((digest(event_id.encode(), seed) for event_id in ids), np.uint64, len(ids))
+        digests = map(xxhash.xxh3_64_intdigest, map(str.encode, ids), repeat(self._seed))
+        hashed = np.fromiter(digests, np.uint64, len(ids))
         return hashed ^ (customers.astype(np.uint64) * GOLDEN)
 
     def duplicates(

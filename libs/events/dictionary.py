@@ -55,12 +55,12 @@ class Dictionary:
 
     def add_all(self, strings: list[str]) -> NDArray[np.uint32]:
         """Return the numbers of many strings, (len(strings),) uint32, numbering the new ones."""
-        get = self._numbers.get
-        numbers = [get(string, -1) for string in strings]
-        if -1 in numbers:
-            add = self.add
-            numbers = [add(string) for string in strings]
-        return np.array(numbers, np.uint32)
+        numbers = list(map(self._numbers.get, strings))
+        if None not in numbers:
+            return np.array(numbers, np.uint32)
+        add = self.add
+        known = zip(numbers, strings, strict=True)
+        return np.array([add(string) if number is None else number for number, string in known], np.uint32)
 
     def save(self, txn: Any) -> int:
         """Write what is not on disk yet. Return the length to pass to `saved` once the commit succeeded."""

@@ -6,19 +6,28 @@ from math import isfinite
 from typing import Any
 
 import msgspec
-from google.protobuf import struct_pb2, timestamp_pb2
+import numpy as np
+from google.protobuf import struct_pb2
+from numpy.typing import NDArray
 
+from libs.events.batch import Batch
 from libs.events.commit import Refusal
+from libs.events.encode import join
 from libs.gen.cohort.v1 import event_pb2
-from libs.instants import parse_instant
-from services.ingest.validate import Refused, RowCollector
+from services.ingest.table import Events, build
+from services.ingest.times import NO_INSTANT, parse_instants
 
 NANOS = 1_000_000_000
+NANOS_PER_MS = 1_000_000
 OUT_OF_RANGE_MS = -1
 """Stands for a time no timestamp can have, and is refused as out of range."""
+MAX_SECONDS = 1 << 40
+"""Past every time that is kept; more would not fit 64 bits in ms."""
+CHUNK_BYTES = 1 << 18
+"""JSON read in one go: bounds what a request takes as Python objects, and what one bad line slows down."""
 
 
-class JsonEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class JsonEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
     """One line: an Event in its JSON form."""
 
     customer_id: str | None = None
@@ -28,70 +37,142 @@ class JsonEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     data: dict[str, str | float | bool | list[Any] | dict[str, Any] | None] | None = None
 
 
-_decode = msgspec.json.Decoder(JsonEvent).decode
+_decoder = msgspec.json.Decoder(JsonEvent)
 
 
-def milliseconds(time: timestamp_pb2.Timestamp) -> int:
-    """Return a timestamp floored to ms since 1970."""
-    if not 0 <= time.nanos < NANOS:
-        return OUT_OF_RANGE_MS
-    return time.seconds * 1000 + time.nanos // 1_000_000
-
-
-def scalars(data: struct_pb2.Struct) -> Iterator[tuple[str, Any]]:
-    """Yield a Struct's names and values: str, float, bool, None, and for nested ones what is no scalar."""
-    for name, value in data.fields.items():
+def scalars(data: struct_pb2.Struct) -> dict[str, Any]:
+    """Return a Struct's values by name: str, float, bool, None, and for nested ones what is no scalar."""
+    found: dict[str, Any] = {}
+    fields = data.fields
+    for name in fields:  # its items() and values() are Python code, at twice the price
+        value = fields[name]
         kind = value.WhichOneof("kind")
         if kind == "string_value":
-            yield name, value.string_value
+            found[name] = value.string_value
         elif kind == "number_value":
-            yield name, value.number_value
+            found[name] = value.number_value
         elif kind == "bool_value":
-            yield name, value.bool_value
+            found[name] = value.bool_value
         elif kind is None or kind == "null_value":
-            yield name, None
+            found[name] = None
         else:
-            yield name, value
+            found[name] = value
+    return found
 
 
-def collect_events(events: Iterable[event_pb2.Event], arrival: int) -> RowCollector:
-    """Check events given as messages."""
-    collector = RowCollector(arrival)
-    for index, event in enumerate(events):
-        time = milliseconds(event.event_time) if event.HasField("event_time") else None
-        collector.add(index, event.customer_id, event.event_type, time, event.event_id, scalars(event.data))
-    return collector
+def collect_events(events: Iterable[event_pb2.Event], arrival: int) -> tuple[Batch, list[Refusal]]:
+    """Check events given as messages; `arrival`, ms, is the time of those that have none."""
+    customers, types, ids, data = [], [], [], []
+    seconds, nanos = [], []
+    arrived = divmod(arrival * NANOS_PER_MS, NANOS)
+    for event in events:
+        customers.append(event.customer_id)
+        types.append(event.event_type)
+        ids.append(event.event_id)
+        data.append(scalars(event.data))
+        if event.HasField("event_time"):
+            time = event.event_time
+            seconds.append(time.seconds)
+            nanos.append(time.nanos)
+        else:
+            seconds.append(arrived[0])
+            nanos.append(arrived[1])
+    sent = Events(range(len(customers)), customers, types, ids, data)
+    return build(sent, milliseconds(np.array(seconds, np.int64), np.array(nanos, np.int64)))
 
 
-def collect_lines(json_lines: bytes, arrival: int) -> RowCollector:
+def milliseconds(seconds: NDArray[np.int64], nanos: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Floor timestamps to ms since 1970."""
+    legal = (nanos >= 0) & (nanos < NANOS) & (seconds >= 0) & (seconds < MAX_SECONDS)
+    return np.where(legal, seconds, 0) * 1000 + np.where(legal, nanos // NANOS_PER_MS, OUT_OF_RANGE_MS)
+
+
+def collect_lines(json_lines: bytes, arrival: int) -> tuple[Batch, list[Refusal]]:
     """Check events given as JSON lines; empty lines are skipped, but counted."""
-    collector = RowCollector(arrival)
-    for index, line in enumerate(json_lines.split(b"\n")):
+    refused: list[Refusal] = []
+    batches = []
+    first = 0
+    for chunk in _chunks(json_lines):
+        indexes, events = _decode(chunk, first, refused)
+        first += chunk.count(b"\n") + 1
+        batch, bad = _build(indexes, events, arrival)
+        batches.append(batch)
+        refused += bad
+    return join(batches), sorted(refused, key=lambda refusal: refusal.index)
+
+
+def _chunks(json_lines: bytes) -> Iterator[bytes]:
+    """Cut at ends of lines."""
+    start = 0
+    while (end := json_lines.find(b"\n", start + CHUNK_BYTES)) >= 0:
+        yield json_lines[start:end]
+        start = end + 1
+    yield json_lines[start:]
+
+
+def _decode(chunk: bytes, first: int, refused: list[Refusal]) -> tuple[list[int], list[JsonEvent]]:
+    """Decode lines, the first of which has index `first`: the indexes of the good ones, and their events."""
+    whole = chunk.removesuffix(b"\n")
+    breaks = whole.count(b"\n")
+    if whole.count(b"}\n{") + whole.count(b"}\r\n{") == breaks:
+        # JSON has "}" and "{" with nothing between them only between two values, so that each line holds
+        # whole values, and as many as there are lines are one on each.
+        try:
+            events = _decoder.decode_lines(whole)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            pass
+        else:
+            if len(events) == breaks + 1:
+                return list(range(first, first + len(events))), events
+    return _decode_singly(chunk, first, refused)
+
+
+def _decode_singly(chunk: bytes, first: int, refused: list[Refusal]) -> tuple[list[int], list[JsonEvent]]:
+    indexes, events = [], []
+    for index, line in enumerate(chunk.split(b"\n"), first):
         if not line or line.isspace():
             continue
         try:
-            event = _decode(line)
-            time = None if event.event_time is None else _instant(event.event_time)
+            events.append(_decoder.decode(line))
+            indexes.append(index)
         except msgspec.DecodeError as error:
-            collector.refused.append(_not_finite(line, index) or _malformed(error, index))
+            refused.append(_not_finite(line, index) or _malformed(error, index))
         except RecursionError:
-            collector.refused.append(Refusal(index, "", "INVALID_JSON", "the line is nested too deep"))
+            refused.append(Refusal(index, "", "INVALID_JSON", "the line is nested too deep"))
         except UnicodeDecodeError:
-            collector.refused.append(Refusal(index, "", "INVALID_JSON", "the line is not UTF-8"))
-        except Refused as refused:
-            collector.refused.append(refused.at(index))
-        else:
-            data = event.data.items() if event.data else ()
-            customer_id, event_type = event.customer_id or "", event.event_type or ""
-            collector.add(index, customer_id, event_type, time, event.event_id or "", data)
-    return collector
+            refused.append(Refusal(index, "", "INVALID_JSON", "the line is not UTF-8"))
+    return indexes, events
 
 
-def _instant(text: str) -> int:
-    time = parse_instant(text)
-    if time is None:
-        raise Refused("event_time", "INVALID_TIME", "event_time is an instant as in 2026-01-31T23:59:59.999Z")
-    return time
+def _build(indexes: list[int], events: list[JsonEvent], arrival: int) -> tuple[Batch, list[Refusal]]:
+    """Lay out decoded lines by column."""
+    times = np.full(len(events), arrival)
+    texts = [event.event_time for event in events]
+    dated = [place for place, text in enumerate(texts) if text is not None]
+    times[dated] = parse_instants([text for text in texts if text is not None])
+    refused = [
+        Refusal(
+            indexes[place],
+            "event_time",
+            "INVALID_TIME",
+            "event_time is an instant as in 2026-01-31T23:59:59.999Z",
+        )
+        for place in np.flatnonzero(times == NO_INSTANT).tolist()
+    ]
+    if refused:
+        readable = np.flatnonzero(times != NO_INSTANT)
+        times = times[readable]
+        indexes = [indexes[place] for place in readable.tolist()]
+        events = [events[place] for place in readable.tolist()]
+    sent = Events(
+        indexes,
+        [event.customer_id or "" for event in events],
+        [event.event_type or "" for event in events],
+        [event.event_id or "" for event in events],
+        [event.data or {} for event in events],
+    )
+    batch, bad = build(sent, times)
+    return batch, refused + bad
 
 
 FIELDS = {
