@@ -21,7 +21,7 @@ from libs.index.index import Index
 from libs.index.snapshot import Snapshot
 from services.cohort.plan import make_plan
 from services.cohort.translate import read_rule
-from services.ingest.table import Events, build
+from services.ingest.table import Dicts, Events, build
 from tests.oracle import Event, World
 
 
@@ -83,7 +83,7 @@ def collect(events: Sequence[Event]) -> Batch:
         [event.customer_id for event in events],
         [event.event_type for event in events],
         [""] * len(events),
-        [dict(event.data) for event in events],
+        Dicts([dict(event.data) for event in events]),
     )
     batch, refused = build(sent, np.array([event.time for event in events], np.int64))
     assert not refused

@@ -1,20 +1,20 @@
 """How are events read that come one by one? From protobuf messages and from JSON lines."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
 import msgspec
 import numpy as np
-from google.protobuf import struct_pb2
 from numpy.typing import NDArray
 
 from libs.events.batch import Batch
 from libs.events.commit import Refusal
 from libs.events.encode import join
-from libs.gen.cohort.v1 import event_pb2
-from services.ingest.table import Events, build
+from libs.gen.cohort.v1 import ingest_pb2
+from services.ingest.structs import Entries, raw_events
+from services.ingest.table import Dicts, Events, build
 from services.ingest.times import NO_INSTANT, parse_instants
 
 NANOS = 1_000_000_000
@@ -40,36 +40,16 @@ class JsonEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=F
 _decoder = msgspec.json.Decoder(JsonEvent)
 
 
-def scalars(data: struct_pb2.Struct) -> dict[str, Any]:
-    """Return a Struct's values by name: str, float, bool, None, and for nested ones what is no scalar."""
-    found: dict[str, Any] = {}
-    fields = data.fields
-    for name in fields:  # its items() and values() are Python code, at twice the price
-        value = fields[name]
-        kind = value.WhichOneof("kind")
-        if kind == "string_value":
-            found[name] = value.string_value
-        elif kind == "number_value":
-            found[name] = value.number_value
-        elif kind == "bool_value":
-            found[name] = value.bool_value
-        elif kind is None or kind == "null_value":
-            found[name] = None
-        else:
-            found[name] = value
-    return found
-
-
-def collect_events(events: Iterable[event_pb2.Event], arrival: int) -> tuple[Batch, list[Refusal]]:
+def collect_events(request: ingest_pb2.SendEventsRequest, arrival: int) -> tuple[Batch, list[Refusal]]:
     """Check events given as messages; `arrival`, ms, is the time of those that have none."""
     customers, types, ids, data = [], [], [], []
     seconds, nanos = [], []
     arrived = divmod(arrival * NANOS_PER_MS, NANOS)
-    for event in events:
+    for event in raw_events(request):
         customers.append(event.customer_id)
         types.append(event.event_type)
         ids.append(event.event_id)
-        data.append(scalars(event.data))
+        data.append(event.data.entries[:])
         if event.HasField("event_time"):
             time = event.event_time
             seconds.append(time.seconds)
@@ -77,7 +57,7 @@ def collect_events(events: Iterable[event_pb2.Event], arrival: int) -> tuple[Bat
         else:
             seconds.append(arrived[0])
             nanos.append(arrived[1])
-    sent = Events(range(len(customers)), customers, types, ids, data)
+    sent = Events(range(len(customers)), customers, types, ids, Entries(data))
     return build(sent, milliseconds(np.array(seconds, np.int64), np.array(nanos, np.int64)))
 
 
@@ -169,7 +149,7 @@ def _build(indexes: list[int], events: list[JsonEvent], arrival: int) -> tuple[B
         [event.customer_id or "" for event in events],
         [event.event_type or "" for event in events],
         [event.event_id or "" for event in events],
-        [event.data or {} for event in events],
+        Dicts([event.data or {} for event in events]),
     )
     batch, bad = build(sent, times)
     return batch, refused + bad

@@ -25,7 +25,8 @@ from libs.rpc.pages import Pages, page_size
 from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
 from services.ingest.columns import collect_columns
-from services.ingest.rows import collect_events, collect_lines, scalars
+from services.ingest.rows import collect_events, collect_lines
+from services.ingest.structs import scalars
 from services.ingest.validate import Refused, check_upsert
 
 MAX_EVENTS = 10_000
@@ -136,7 +137,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     async def _send_events(self, request: ingest_pb2.SendEventsRequest) -> ingest_pb2.SendEventsResponse:
         _check_size(len(request.events), MAX_EVENTS, "events", "events")
-        receipt = await self._send(request, lambda: collect_events(request.events, self._clock()))
+        receipt = await self._send(request, lambda: collect_events(request, self._clock()))
         return ingest_pb2.SendEventsResponse(duplicates=receipt.duplicates, **self._outcome(receipt))
 
     async def _send(self, request: Message, collect: Callable[[], Checked]) -> Receipt:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +22,27 @@ from services.ingest.validate import Refused
 KINDS: dict[type, Kind] = {str: Kind.STRING, float: Kind.NUMBER, bool: Kind.BOOL}
 
 
+class Data(Protocol):
+    """The values of many events: str, float, bool, None for an absent one, anything else for what is refused."""
+
+    def row(self, row: int) -> dict[str, Any]:
+        """Return the values of one event by attribute."""
+        ...
+
+    def columns(self, suspect: NDArray[np.bool_]) -> list[Column]:
+        """Lay the values out by column; mark in `suspect`, (events,) bool, all that may have to be refused."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Events as they were sent, an entry each in every list.
-
-    `indexes` are their places in the request; `data` has the values by attribute: str, float, bool, None for
-    an absent one, and anything else for what is refused.
-    """
+    """Events as they were sent, an entry each in every list; `indexes` are their places in the request."""
 
     indexes: Sequence[int]
     customer_ids: list[str]
     event_types: list[str]
     event_ids: list[str]
-    data: list[dict[str, Any]]
+    data: Data
 
 
 @dataclass(slots=True)
@@ -52,9 +60,7 @@ def build(events: Events, times: NDArray[np.int64]) -> tuple[Batch, list[Refusal
     suspect |= wrong_strings(types, validate.check_event_type)[0]
     suspect |= long_strings(events.event_ids)
     suspect |= (times < validate.FIRST_TIME_MS) | (times >= validate.END_TIME_MS)
-    columns: list[Column] = []
-    for attribute, cells in _by_attribute(events.data).items():
-        columns += _columns(attribute, cells, suspect)
+    columns = events.data.columns(suspect)
     ids = events.event_ids if any(events.event_ids) else None
     batch = Batch(customers, types, times, ids, columns)
     refused = _refusals(events, times, np.flatnonzero(suspect))
@@ -88,6 +94,24 @@ def long_strings(strings: Sequence[str]) -> NDArray[np.bool_]:
     if max(map(len, strings), default=0) <= most:
         return np.zeros(len(strings), np.bool_)
     return np.fromiter(map(len, strings), np.int64, len(strings)) > most
+
+
+@dataclass(frozen=True, slots=True)
+class Dicts:
+    """The values of many events: a dict each."""
+
+    dicts: list[dict[str, Any]]
+
+    def row(self, row: int) -> dict[str, Any]:
+        """Return the values of one event by attribute."""
+        return self.dicts[row]
+
+    def columns(self, suspect: NDArray[np.bool_]) -> list[Column]:
+        """Lay the values out by column; mark the rows that need a closer look."""
+        columns: list[Column] = []
+        for attribute, cells in _by_attribute(self.dicts).items():
+            columns += _columns(attribute, cells, suspect)
+        return columns
 
 
 def _by_attribute(data: list[dict[str, Any]]) -> dict[str, _Cells]:
@@ -161,7 +185,7 @@ def _refusals(events: Events, times: NDArray[np.int64], rows: NDArray[np.int64])
                 events.event_types[row],
                 int(times[row]),
                 events.event_ids[row],
-                events.data[row],
+                events.data.row(row),
             )
         except Refused as error:
             refused[row] = error.at(events.indexes[row])
