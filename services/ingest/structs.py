@@ -29,7 +29,9 @@ KEY, VALUE, NUMBER, STRING = 0x0A, 0x12, 0x11, 0x1A
 """Tags: of an entry its key and value, of a value its number and its string."""
 LONG = 0x80
 """A length from here on takes more than one byte."""
-_double = Struct("<d").unpack
+NUMBER_VALUE = bytes([VALUE, 9, NUMBER])
+"""What stands between the name and the 8 bytes of a number."""
+_double, _pack = Struct("<d").unpack, Struct("<d").pack
 
 
 def _raw_events() -> Any:
@@ -98,8 +100,9 @@ def decode_entry(entry: bytes) -> tuple[str, Any]:
 
 @dataclass(slots=True)
 class _Group:
-    """The different values of one attribute that are of one type."""
+    """The different values of one attribute that are of one type; numbers are 8 bytes each, little-endian."""
 
+    number: int
     attribute: str
     kind: type
     values: list[Any]
@@ -135,20 +138,33 @@ class Entries:
 
 def _groups(distinct: list[bytes]) -> tuple[list[_Group], NDArray[np.uint32], NDArray[np.uint32]]:
     """Decode entries: their groups, and of each entry its group and its place there, both (entries,) uint32."""
-    groups: dict[tuple[str, type], tuple[int, _Group]] = {}
+    groups: dict[tuple[str, type], _Group] = {}
+    numbers: dict[bytes, _Group] = {}
     owners, places = [], []
     for entry in distinct:
-        attribute, value = decode_entry(entry)
-        kind = type(value)
-        found = groups.get((attribute, kind))
-        if found is None:
-            found = groups[attribute, kind] = len(groups), _Group(attribute, kind, [])
-        owner, group = found
-        owners.append(owner)
+        group = numbers.get(entry[:-8])  # of numbers all but the last 8 bytes is always the same
+        if group is not None:
+            value: Any = entry[-8:]
+        else:
+            attribute, value = decode_entry(entry)
+            group = groups.get((attribute, type(value)))
+            if group is None:
+                group = _Group(len(groups), attribute, type(value), [])
+                groups[attribute, group.kind] = group
+            if group.kind is float:
+                value = _pack(value)
+                if entry == _number_entry(attribute, value):
+                    numbers[entry[:-8]] = group
+        owners.append(group.number)
         places.append(len(group.values))
         group.values.append(value)
-    in_order = [group for _, group in groups.values()]
-    return in_order, np.array(owners, np.uint32), np.array(places, np.uint32)
+    return list(groups.values()), np.array(owners, np.uint32), np.array(places, np.uint32)
+
+
+def _number_entry(attribute: str, double: bytes) -> bytes:
+    """Return the entry of a number as protobuf writes it; of names of 128 bytes and more something else."""
+    name = attribute.encode()
+    return bytes([KEY, len(name) % LONG]) + name + NUMBER_VALUE + double
 
 
 def _column(
@@ -167,7 +183,8 @@ def _column(
     where = None if len(rows) == len(suspect) else rows
     if kind is Kind.STRING:
         return Column(group.attribute, kind, Strings(places, group.values), where)
-    values: Any = np.array(group.values, np.float64 if kind is Kind.NUMBER else np.bool_)[places]
-    if kind is Kind.NUMBER:
-        suspect[rows[~np.isfinite(values)]] = True
+    if kind is Kind.BOOL:
+        return Column(group.attribute, kind, np.array(group.values, np.bool_)[places], where)
+    values = np.frombuffer(b"".join(group.values), "<f8")[places]
+    suspect[rows[~np.isfinite(values)]] = True
     return Column(group.attribute, kind, values, where)

@@ -16,6 +16,8 @@ from libs.instants import parse_date
 MAX_NAME_BYTES = 256
 PLACEHOLDERS = frozenset({"None", "null", "undefined", "NaN"})
 """What programs write where a customer id is missing; kept, it would merge strangers into one customer."""
+SUSPECT_NAMES = PLACEHOLDERS | {""}
+"""Names that some check refuses; any other name is refused for its length alone."""
 FIRST_TIME_MS = 0
 END_TIME_MS = 4_133_980_800_000
 """2101-01-01T00:00:00Z: event times are in the years 1970 to 2100."""
