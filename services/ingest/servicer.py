@@ -25,7 +25,8 @@ from libs.rpc.pages import Pages, page_size
 from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
 from services.ingest.columns import collect_columns
-from services.ingest.rows import collect_events, collect_lines
+from services.ingest.lines import collect_lines
+from services.ingest.rows import collect_events
 from services.ingest.structs import scalars
 from services.ingest.validate import Refused, check_upsert
 

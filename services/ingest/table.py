@@ -17,8 +17,10 @@ from libs.events.batch import Batch, Column, Kind, Strings
 from libs.events.commit import Refusal
 from libs.events.encode import take
 from services.ingest import validate
+from services.ingest.times import NO_INSTANT
 from services.ingest.validate import Refused
 
+NO_INSTANT_MESSAGE = "event_time is an instant as in 2026-01-31T23:59:59.999Z"
 KINDS: dict[type, Kind] = {str: Kind.STRING, float: Kind.NUMBER, bool: Kind.BOOL}
 
 
@@ -46,7 +48,7 @@ class Events:
 
 
 @dataclass(slots=True)
-class _Cells:
+class Cells:
     """The values of one attribute: pieces of (rows, values), the rows ascending in each."""
 
     rows: list[NDArray[np.uint32]] = field(default_factory=list)
@@ -54,7 +56,7 @@ class _Cells:
 
 
 def build(events: Events, times: NDArray[np.int64]) -> tuple[Batch, list[Refusal]]:
-    """Lay events out by column and refuse the bad; `times` is (events,) int64 ms."""
+    """Lay events out by column and refuse the bad; `times` is (events,) int64 ms, or NO_INSTANT."""
     customers, types = Strings.of(events.customer_ids), Strings.of(events.event_types)
     suspect = wrong_strings(customers, validate.check_customer_id)[0]
     suspect |= wrong_strings(types, validate.check_event_type)[0]
@@ -113,16 +115,16 @@ class Dicts:
         """Lay the values out by column; mark the rows that need a closer look."""
         columns: list[Column] = []
         for attribute, cells in _by_attribute(self.dicts).items():
-            columns += _columns(attribute, cells, suspect)
+            columns += columns_of(attribute, cells, suspect)
         return columns
 
 
-def _by_attribute(data: list[dict[str, Any]]) -> dict[str, _Cells]:
+def _by_attribute(data: list[dict[str, Any]]) -> dict[str, Cells]:
     """Lay values out by attribute, events of the same attributes together."""
     shapes: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for row, names in enumerate(map(tuple, data)):
         shapes[names].append(row)
-    found: defaultdict[str, _Cells] = defaultdict(_Cells)
+    found: defaultdict[str, Cells] = defaultdict(Cells)
     for names, rows in shapes.items():
         places = np.array(rows, np.uint32)
         alike = data if len(rows) == len(data) else [data[row] for row in rows]
@@ -133,7 +135,7 @@ def _by_attribute(data: list[dict[str, Any]]) -> dict[str, _Cells]:
     return found
 
 
-def _columns(attribute: str, cells: _Cells, suspect: NDArray[np.bool_]) -> Iterator[Column]:
+def columns_of(attribute: str, cells: Cells, suspect: NDArray[np.bool_]) -> Iterator[Column]:
     """Yield a column for each kind of value; mark the rows that need a closer look."""
     rows = np.concatenate(cells.rows)
     values = cells.values[0] if len(cells.values) == 1 else list(chain.from_iterable(cells.values))
@@ -179,10 +181,12 @@ def _column(
 
 
 def _refusals(events: Events, times: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[int, Refusal]:
-    """Check events one by one; what is wrong with the bad ones, by row."""
+    """Check events one by one, first whether the time could be read; what is wrong with the bad ones, by row."""
     refused: dict[int, Refusal] = {}
     for row in rows.tolist():
         try:
+            if times[row] == NO_INSTANT:
+                raise Refused("event_time", "INVALID_TIME", NO_INSTANT_MESSAGE)
             validate.check_event(
                 events.customer_ids[row],
                 events.event_types[row],

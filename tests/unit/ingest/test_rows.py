@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.gen.cohort.v1 import event_pb2, ingest_pb2
-from services.ingest import rows as ingest_rows
-from services.ingest.rows import collect_events, collect_lines
+from services.ingest import lines as ingest_lines
+from services.ingest.lines import collect_lines
+from services.ingest.rows import collect_events
 from services.ingest.structs import decode_entry, raw_events, scalars
 from services.ingest.validate import END_TIME_MS
 from tests.unit.ingest import support
@@ -79,7 +80,7 @@ def test_lines_are_kept_and_refused_as_one_by_one(
         (customer, name, ARRIVAL, event_id, finite(data)) for customer, name, _, event_id, data in events
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest_rows, "CHUNK_BYTES", chunk_bytes)
+        patch.setattr(ingest_lines, "CHUNK_BYTES", chunk_bytes)
         assert_same(events, collect_lines(end.join(map(line, events)), ARRIVAL))
 
 
@@ -108,10 +109,10 @@ def test_lines_that_only_together_are_json_are_refused() -> None:
 
 def test_a_bad_line_costs_its_chunk_alone_the_bulk_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     singly: list[int] = []
-    decode = ingest_rows._decode_singly
-    monkeypatch.setattr(ingest_rows, "CHUNK_BYTES", 200)
+    decode = ingest_lines._decode_singly
+    monkeypatch.setattr(ingest_lines, "CHUNK_BYTES", 200)
     monkeypatch.setattr(
-        ingest_rows,
+        ingest_lines,
         "_decode_singly",
         lambda chunk, first, bad: singly.append(first) or decode(chunk, first, bad),
     )
@@ -162,6 +163,38 @@ def test_names_and_values_longer_than_one_byte_says_are_read() -> None:
     data = {"n" * 127: 1.5, "n" * 128: 2.5, "m" * 256: "s", "s": "v" * 122, "t": "v" * 124, "u": "v" * 40_000}
     events = [("a", "t", ARRIVAL, "", data)] * 3
     assert_same(events, collect_events(ingest_pb2.SendEventsRequest(events=map(message, events)), ARRIVAL))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [{"a": 1.0}, {"a": 1.0, "b": "x"}, {"c": True}, {}, {"b": None}, {"a": "s", "c": [1]}],
+        [{"a": 1.0, "": None}, {"a": 1.0}, {"": None}, {"x" * 257: None}],
+        [{'quo"te': 1.0, "back\\slash": "s", "tab\t": True, "é": "ü"}, {'quo"te': "s"}],
+        [{f"a{number}": float(number) for number in range(ingest_lines.MAX_ATTRIBUTES + 1)}, {"a1": "s"}],
+        [{f"a{number}": "s"} for number in range(200)],
+        [{"f0": 1.0, "f1": "s"}, {"f1": 2.0}, {"data": "d", "customerId": "c"}],
+    ],
+    ids=["some absent", "bad names", "odd names", "many at once", "many in turn", "names of fields"],
+)
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 18])
+def test_lines_may_have_any_attributes(
+    monkeypatch: pytest.MonkeyPatch, data: list[dict[str, Any]], chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(ingest_lines, "CHUNK_BYTES", chunk_bytes)
+    events = [(f"c{place}", "t", ARRIVAL, "", each) for place, each in enumerate(data * 3)]
+    assert_same(events, collect_lines(b"\n".join(map(line, events)), ARRIVAL))
+
+
+def test_lines_of_the_same_attributes_are_decoded_without_dicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(ingest_lines, "_decode")
+    lines = [
+        b'{"customerId":"a","eventType":"t","data":{"x":1,"y":"s"}}',
+        b'{"customerId":"b","eventType":"t"}',
+    ]
+    batch, refused = collect_lines(b"\n".join(lines), ARRIVAL)
+    assert [row[4] for row in support.rows(batch)] == [{"x": 1.0, "y": "s"}, {}]
+    assert refused == []
 
 
 def test_nothing_gives_an_empty_batch() -> None:
