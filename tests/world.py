@@ -22,7 +22,7 @@ from libs.index.planner import Path
 from libs.index.snapshot import Snapshot
 from services.cohort.plan import make_plan
 from services.cohort.translate import read_rule
-from services.ingest.validate import RowCollector
+from services.ingest.table import Dicts, Events, build
 from tests.oracle import Event, World
 
 
@@ -56,8 +56,8 @@ class Indexed:
 
     def _encoded(self, batch: Batch) -> tuple[Any, ...]:
         columns = tuple(encode.encode_column(c, self.names, self.values) for c in batch.columns)
-        customers = self.customers.add_all(batch.customer_ids)
-        types = self.names.add_all(batch.event_types)
+        customers = encode.encode_strings(batch.customer_ids, self.customers)
+        types = encode.encode_strings(batch.event_types, self.names)
         return customers, types, batch.times, np.empty(0, np.uint32), b"", columns
 
     def snapshot(self) -> Snapshot:
@@ -92,11 +92,16 @@ class Indexed:
 
 def collect(events: Sequence[Event]) -> Batch:
     """Check events as ingest does."""
-    collector = RowCollector(0)
-    for place, event in enumerate(events):
-        collector.add(place, event.customer_id, event.event_type, event.time, "", event.data.items())
-    assert not collector.refused
-    return collector.batch()
+    sent = Events(
+        range(len(events)),
+        [event.customer_id for event in events],
+        [event.event_type for event in events],
+        [""] * len(events),
+        Dicts([dict(event.data) for event in events]),
+    )
+    batch, refused = build(sent, np.array([event.time for event in events], np.int64))
+    assert not refused
+    return batch
 
 
 def indexed(world: World, seal_rows: int, batches: Sequence[int] = ()) -> Indexed:

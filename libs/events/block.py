@@ -101,9 +101,10 @@ class _Header(msgspec.Struct, array_like=True):
 
 def join_ids(ids: list[str]) -> tuple[NDArray[np.uint32], bytes]:
     """Lay ids behind one another: their ends, (len(ids),) uint32, and the UTF-8 bytes."""
-    encoded = [event_id.encode() for event_id in ids]
-    ends = np.cumsum(np.fromiter(map(len, encoded), np.uint32, len(encoded)), dtype=np.uint32)
-    return ends, b"".join(encoded)
+    text = "".join(ids)
+    parts: list[str] | list[bytes] = ids if text.isascii() else [event_id.encode() for event_id in ids]
+    ends = np.cumsum(np.fromiter(map(len, parts), np.uint32, len(parts)), dtype=np.uint32)
+    return ends, text.encode()
 
 
 def encode(block: Block) -> bytes:

@@ -17,7 +17,7 @@ from libs.errors import Invalid, Overloaded
 from libs.events import block as blocks
 from libs.events import encode
 from libs.events import profile as profiles
-from libs.events.batch import Batch, Upsert
+from libs.events.batch import Batch, Strings, Upsert
 from libs.events.block import NO_ROWS, Block
 from libs.events.dedupe import Dedupe
 from libs.events.keeper import Keeper
@@ -77,7 +77,8 @@ class _Rows:
     hashed_rows: NDArray[np.int64]
 
 
-_EMPTY = Batch([], [], np.empty(0, np.int64))
+_NO_STRINGS = Strings(NO_ROWS, [])
+_EMPTY = Batch(_NO_STRINGS, _NO_STRINGS, np.empty(0, np.int64))
 
 
 class Committer:
@@ -138,13 +139,14 @@ class Committer:
         """Join the events of a group and drop those that were kept before."""
         batches = [submission.batch for submission in group if submission.batch and submission.rows]
         batch = encode.join(batches) if batches else _EMPTY
-        customers = self._log.customers.add_all(batch.customer_ids)
+        customers = encode.encode_strings(batch.customer_ids, self._log.customers)
         kept = np.ones(batch.rows, np.bool_)
         hashes, places = np.empty(0, np.uint64), np.empty(0, np.int64)
         if batch.event_ids is not None:
-            given = np.fromiter(map(bool, batch.event_ids), np.bool_, batch.rows)
-            places = np.flatnonzero(given)
-            ids = batch.event_ids if given.all() else [batch.event_ids[i] for i in places.tolist()]
+            ids, places = batch.event_ids, np.arange(batch.rows)
+            if "" in ids:
+                places = np.flatnonzero(np.fromiter(map(bool, ids), np.bool_, batch.rows))
+                ids = list(filter(None, ids))
             hashes = self._dedupe.hashes(customers[places], ids)
             duplicates = self._dedupe.duplicates(customers[places], ids, hashes, now)
             kept[places[duplicates]] = False
@@ -177,7 +179,7 @@ class Committer:
             before.rows,
             now,
             rows.customers,
-            log.names.add_all(batch.event_types),
+            encode.encode_strings(batch.event_types, log.names),
             batch.times,
             *ids,
             tuple(encode.encode_column(column, log.names, log.values) for column in batch.columns),

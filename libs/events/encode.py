@@ -5,12 +5,13 @@ Pure but for the dictionaries, which grow. Neighbours: `libs.events.writer` call
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from libs.events.batch import Batch, Column, Kind
+from libs.events.batch import Batch, Column, Kind, Strings
 from libs.events.block import BlockColumn
 from libs.events.dictionary import Dictionary
 
@@ -27,52 +28,66 @@ def join(batches: Sequence[Batch]) -> Batch:
             rows = np.arange(batch.rows, dtype=np.uint32) if column.rows is None else column.rows
             pieces[column.attribute, column.kind].append((rows + np.uint32(first), column.values))
         first += batch.rows
+    ids = chain.from_iterable(batch.event_ids or [""] * batch.rows for batch in batches)
     return Batch(
-        [customer for batch in batches for customer in batch.customer_ids],
-        [event_type for batch in batches for event_type in batch.event_types],
+        _strings([batch.customer_ids for batch in batches]),
+        _strings([batch.event_types for batch in batches]),
         np.concatenate([batch.times for batch in batches]),
-        [i for batch in batches for i in (batch.event_ids or [""] * batch.rows)] if with_ids else None,
+        list(ids) if with_ids else None,
         [_joined(*key, parts, first) for key, parts in pieces.items()],
     )
 
 
 def _joined(attribute: str, kind: Kind, parts: list[tuple[NDArray[np.uint32], Any]], total: int) -> Column:
     rows = np.concatenate([rows for rows, _ in parts])
-    if kind is Kind.STRING:
-        values: Any = [value for _, strings in parts for value in strings]
-    else:
-        values = np.concatenate([array for _, array in parts])
+    arrays = [values for _, values in parts]
+    values = _strings(arrays) if kind is Kind.STRING else np.concatenate(arrays)
     return Column(attribute, kind, values, None if len(rows) == total else rows)
+
+
+def _strings(parts: Sequence[Strings]) -> Strings:
+    """Lay strings behind one another; those that stand in several parts are several in the whole."""
+    codes = []
+    distinct: list[str] = []
+    for part in parts:
+        codes.append(part.codes + np.uint32(len(distinct)))
+        distinct += part.distinct
+    return Strings(np.concatenate(codes), distinct)
+
+
+def encode_strings(strings: Strings, dictionary: Dictionary) -> NDArray[np.uint32]:
+    """Return the number of each row's string, (rows,) uint32; strings that no row has get none."""
+    used = np.zeros(len(strings.distinct), np.bool_)
+    used[strings.codes] = True
+    numbers = np.zeros(len(used), np.uint32)
+    wanted = strings.distinct if used.all() else list(compress(strings.distinct, used.tolist()))
+    numbers[used] = dictionary.add_all(wanted)
+    return numbers[strings.codes]
 
 
 def encode_column(column: Column, names: Dictionary, values: Dictionary) -> BlockColumn:
     """Turn a column's strings into numbers of the dictionaries."""
     attribute = names.add(column.attribute)
-    if column.kind is Kind.STRING:
-        assert isinstance(column.values, list)
-        return BlockColumn(attribute, column.kind, values.add_all(column.values), column.rows)
-    return BlockColumn(attribute, column.kind, np.asarray(column.values), column.rows)
+    if isinstance(column.values, Strings):
+        return BlockColumn(attribute, column.kind, encode_strings(column.values, values), column.rows)
+    return BlockColumn(attribute, column.kind, column.values, column.rows)
 
 
 def take(batch: Batch, kept: NDArray[np.bool_]) -> Batch:
     """Return the rows of a batch where `kept`, (rows,) bool, is true."""
-    places = np.flatnonzero(kept).tolist()
-    moved = np.cumsum(kept, dtype=np.uint32) - 1
+    moved = np.cumsum(kept, dtype=np.uint32) - np.uint32(1)
     columns = []
     for column in batch.columns:
-        rows = np.arange(batch.rows, dtype=np.uint32) if column.rows is None else column.rows
-        mine = kept[rows]
-        if isinstance(column.values, list):
-            values: Any = [column.values[i] for i in np.flatnonzero(mine).tolist()]
-        else:
-            values = column.values[mine]
-        dense = column.rows is None
-        columns.append(Column(column.attribute, column.kind, values, None if dense else moved[rows[mine]]))
+        mine = kept if column.rows is None else kept[column.rows]
+        values: Any = column.values.take(mine) if isinstance(column.values, Strings) else column.values[mine]
+        rows = None if column.rows is None else moved[column.rows[mine]]
+        if rows is None or len(rows):
+            columns.append(Column(column.attribute, column.kind, values, rows))
     ids = batch.event_ids
     return Batch(
-        [batch.customer_ids[i] for i in places],
-        [batch.event_types[i] for i in places],
+        batch.customer_ids.take(kept),
+        batch.event_types.take(kept),
         batch.times[kept],
-        None if ids is None else [ids[i] for i in places],
+        None if ids is None else list(compress(ids, kept.tolist())),
         columns,
     )

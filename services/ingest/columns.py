@@ -7,22 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from libs.errors import Invalid
-from libs.events.batch import Batch, Column, Kind
+from libs.events.batch import Batch, Column, Kind, Strings
 from libs.events.commit import Refusal
 from libs.events.encode import take
 from libs.gen.cohort.v1 import ingest_pb2
 from services.ingest import validate
+from services.ingest.table import long_strings, wrong_strings
 from services.ingest.validate import Refused
 
 
 def collect_columns(request: ingest_pb2.SendEventColumnsRequest, arrival: int) -> tuple[Batch, list[Refusal]]:
     """Check a columnar batch. Raises `Invalid` where its lists do not fit one another."""
-    customers = list(request.customer_ids)
+    customers = Strings.of(request.customer_ids)
     rows = len(customers)
-    types = list(request.event_types)
+    types = Strings.of(request.event_types)
     if len(types) == 1:
-        types *= rows
-    ids = list(request.event_ids) or None
+        types = Strings(np.zeros(rows, np.uint32), types.distinct)
+    ids = request.event_ids[:] or None
     times = np.array(request.event_times_ms, np.int64) if request.event_times_ms else np.full(rows, arrival)
     _check_length("event_types", len(types), rows)
     _check_length("event_times_ms", len(times), rows)
@@ -30,7 +31,7 @@ def collect_columns(request: ingest_pb2.SendEventColumnsRequest, arrival: int) -
     bad: dict[int, Refusal] = {}
     _check_strings(customers, validate.check_customer_id, bad)
     _check_strings(types, validate.check_event_type, bad)
-    _check_strings(ids or (), validate.check_event_id, bad)
+    _check_ids(ids or (), bad)
     _check_times(times, bad)
     columns = [
         column
@@ -53,18 +54,20 @@ def _check_length(field: str, length: int, rows: int) -> None:
         )
 
 
-def _check_strings(strings: Sequence[str], check: Callable[[str], None], bad: dict[int, Refusal]) -> None:
+def _check_strings(strings: Strings, check: Callable[[str], None], bad: dict[int, Refusal]) -> None:
     """Check each different string once, and look for its rows only where it is bad."""
-    wrong: dict[str, Refused] = {}
-    for string in set(strings):
+    where, wrong = wrong_strings(strings, check)
+    for row in np.flatnonzero(where).tolist():
+        bad.setdefault(row, wrong[int(strings.codes[row])].at(row))
+
+
+def _check_ids(ids: Sequence[str], bad: dict[int, Refusal]) -> None:
+    """Check the event ids that may be too long."""
+    for row in np.flatnonzero(long_strings(ids)).tolist():
         try:
-            check(string)
+            validate.check_event_id(ids[row])
         except Refused as refused:
-            wrong[string] = refused
-    if wrong:
-        for row, string in enumerate(strings):
-            if string in wrong:
-                bad.setdefault(row, wrong[string].at(row))
+            bad.setdefault(row, refused.at(row))
 
 
 def _check_times(times: NDArray[np.int64], bad: dict[int, Refusal]) -> None:
@@ -105,8 +108,13 @@ def _column(sent: ingest_pb2.Column, field: str, rows: int, bad: dict[int, Refus
     where = np.flatnonzero(present).astype(np.uint32)
     everywhere = len(where) == rows
     if kind is Kind.STRING:
-        strings = list(values) if everywhere else [values[row] for row in where.tolist()]
-        return Column(sent.attribute, kind, strings, None if everywhere else where)
+        strings = Strings.of(values)
+        return Column(
+            sent.attribute,
+            kind,
+            strings if everywhere else strings.take(present),
+            None if everywhere else where,
+        )
     array: Any = np.array(values, np.float64 if kind is Kind.NUMBER else np.bool_)[present]
     if kind is Kind.NUMBER:
         for row in where[~np.isfinite(array)].tolist():

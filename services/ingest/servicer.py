@@ -25,7 +25,9 @@ from libs.rpc.pages import Pages, page_size
 from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
 from services.ingest.columns import collect_columns
-from services.ingest.rows import collect_events, collect_lines, scalars
+from services.ingest.lines import collect_lines
+from services.ingest.rows import collect_events
+from services.ingest.structs import scalars
 from services.ingest.validate import Refused, check_upsert
 
 MAX_EVENTS = 10_000
@@ -33,7 +35,7 @@ MAX_ROWS = 200_000
 MAX_JSON_BYTES = 32 << 20
 MAX_CUSTOMERS = 10_000
 
-Checked = tuple[Batch | None, list[Refusal]]
+Checked = tuple[Batch, list[Refusal]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,11 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.SendEventsJsonRequest, context: Context
     ) -> ingest_pb2.SendEventsJsonResponse:
         """Append events given as JSON lines."""
-        _check_size(len(request.json_lines), MAX_JSON_BYTES, "bytes", "json_lines")
-        lines = request.json_lines.count(b"\n") + (not request.json_lines.endswith(b"\n"))
+        json_lines = request.json_lines  # copied at each access
+        _check_size(len(json_lines), MAX_JSON_BYTES, "bytes", "json_lines")
+        lines = json_lines.count(b"\n") + (not json_lines.endswith(b"\n"))
         _check_size(lines, MAX_ROWS, "lines", "json_lines")
-
-        def collect() -> Checked:
-            collected = collect_lines(request.json_lines, self._clock())
-            return collected.batch(), collected.refused
-
-        receipt = await self._send(request, collect)
+        receipt = await self._send(request, lambda: collect_lines(json_lines, self._clock()))
         return ingest_pb2.SendEventsJsonResponse(duplicates=receipt.duplicates, **self._outcome(receipt))
 
     async def UpsertCustomers(
@@ -94,14 +92,17 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.UpsertCustomersResponse:
         """Merge customer data into profiles."""
         _check_size(len(request.customers), MAX_CUSTOMERS, "customers", "customers")
-        upserts, refused = [], []
-        for index, customer in enumerate(request.customers):
-            try:
-                upserts.append(check_upsert(customer.customer_id, dict(scalars(customer.data))))
-            except Refused as error:
-                refused.append(error.at(index))
-        submission = Submission(upserts=upserts, rejected=refused, request=_request_key(request))
-        receipt = await asyncio.wrap_future(self._engine.append(submission))
+
+        def check() -> Submission:
+            upserts, refused = [], []
+            for index, customer in enumerate(request.customers):
+                try:
+                    upserts.append(check_upsert(customer.customer_id, scalars(customer.data)))
+                except Refused as error:
+                    refused.append(error.at(index))
+            return Submission(upserts=upserts, rejected=refused, request=_request_key(request))
+
+        receipt = await self._append(check)
         return ingest_pb2.UpsertCustomersResponse(**self._outcome(receipt))
 
     async def GetCustomer(
@@ -137,20 +138,22 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     async def _send_events(self, request: ingest_pb2.SendEventsRequest) -> ingest_pb2.SendEventsResponse:
         _check_size(len(request.events), MAX_EVENTS, "events", "events")
-
-        def collect() -> Checked:
-            collected = collect_events(request.events, self._clock())
-            return collected.batch(), collected.refused
-
-        receipt = await self._send(request, collect)
+        receipt = await self._send(request, lambda: collect_events(request, self._clock()))
         return ingest_pb2.SendEventsResponse(duplicates=receipt.duplicates, **self._outcome(receipt))
 
     async def _send(self, request: Message, collect: Callable[[], Checked]) -> Receipt:
-        """Check and append the events of a request; the checking runs beside the event loop."""
-        key = _request_key(request)
-        batch, refused = await asyncio.to_thread(collect)
-        submission = Submission(batch=batch, rejected=refused, request=key)
-        return await asyncio.wrap_future(self._engine.append(submission))
+        """Check and append the events of a request."""
+
+        def check() -> Submission:
+            key = _request_key(request)
+            batch, refused = collect()
+            return Submission(batch=batch, rejected=refused, request=key)
+
+        return await self._append(check)
+
+    async def _append(self, check: Callable[[], Submission]) -> Receipt:
+        """Append what a request holds, checked in a thread so that the event loop goes on with others."""
+        return await asyncio.wrap_future(self._engine.append(await asyncio.to_thread(check)))
 
     def _outcome(self, receipt: Receipt) -> dict[str, Any]:
         """Return the fields that every answer to a batch has."""

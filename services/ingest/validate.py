@@ -1,23 +1,23 @@
 """Which events and customers are kept? The checks at the door, the same for every form of request.
 
-An item that fails is refused with its index, the field at fault and why; the others are kept. What comes out
-is by column. Neighbours: `rows` and `columns` turn requests into calls of this.
+An item that fails is refused with its index, the field at fault and why; the others are kept. Neighbours:
+`rows`, `table` and `columns` read requests and ask this about each different string, and about each event that
+looks bad.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
-from libs.events.batch import Batch, Column, Kind, Scalar, Upsert
+from libs.events.batch import Scalar, Upsert
 from libs.events.commit import Refusal
 from libs.instants import parse_date
 
 MAX_NAME_BYTES = 256
 PLACEHOLDERS = frozenset({"None", "null", "undefined", "NaN"})
 """What programs write where a customer id is missing; kept, it would merge strangers into one customer."""
+SUSPECT_NAMES = PLACEHOLDERS | {""}
+"""Names that some check refuses; any other name is refused for its length alone."""
 FIRST_TIME_MS = 0
 END_TIME_MS = 4_133_980_800_000
 """2101-01-01T00:00:00Z: event times are in the years 1970 to 2100."""
@@ -72,15 +72,13 @@ def check_attribute(attribute: str) -> None:
     _check_bytes("data", attribute, "an attribute's name")
 
 
-def check_value(attribute: str, value: Any) -> tuple[Kind, Scalar]:
-    """Return a value's kind and the value as it is kept. Raises `Refused` for what is no scalar."""
-    if isinstance(value, str):
-        return Kind.STRING, value
-    if isinstance(value, bool):
-        return Kind.BOOL, value
+def check_value(attribute: str, value: Any) -> Scalar:
+    """Return a value. Raises `Refused` for what is no scalar, or no finite number."""
+    if isinstance(value, str | bool):
+        return value
     if isinstance(value, float):
         if isfinite(value):
-            return Kind.NUMBER, value
+            return value
         raise Refused(f"data.{attribute}", "NOT_FINITE", "a number must be finite")
     raise Refused(
         f"data.{attribute}", "NESTED_VALUE", "a value must be a string, a number or a boolean, not nested"
@@ -92,67 +90,16 @@ def _check_bytes(field: str, text: str, what: str) -> None:
         raise Refused(field, "TOO_LONG", f"{what} has more than {MAX_NAME_BYTES} bytes")
 
 
-class RowCollector:
-    """Collects events given one by one into columns; `arrival`, ms, is the time of those that have none."""
-
-    def __init__(self, arrival: int) -> None:
-        self.refused: list[Refusal] = []
-        self._arrival = arrival
-        self._customers: list[str] = []
-        self._types: list[str] = []
-        self._times: list[int] = []
-        self._ids: list[str] = []
-        self._columns: dict[tuple[str, Kind], tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
-
-    def add(
-        self,
-        index: int,
-        customer_id: str,
-        event_type: str,
-        time: int | None,
-        event_id: str,
-        data: Iterable[tuple[str, Any]],
-    ) -> None:
-        """Take item `index` of the request, or refuse it. None as a value is the same as absent."""
-        try:
-            check_customer_id(customer_id)
-            check_event_type(event_type)
-            check_event_id(event_id)
-            if time is None:
-                time = self._arrival
-            else:
-                check_time(time)
-            cells = []
-            for attribute, value in data:
-                check_attribute(attribute)
-                if value is not None:
-                    kind, kept = check_value(attribute, value)
-                    cells.append((attribute, kind, kept))
-        except Refused as refused:
-            self.refused.append(refused.at(index))
-            return
-        row = len(self._customers)
-        self._customers.append(customer_id)
-        self._types.append(event_type)
-        self._times.append(time)
-        self._ids.append(event_id)
-        for attribute, kind, kept in cells:
-            rows, values = self._columns[attribute, kind]
-            rows.append(row)
-            values.append(kept)
-
-    def batch(self) -> Batch:
-        """Return what was kept."""
-        total = len(self._customers)
-        columns = []
-        for (attribute, kind), (rows, values) in self._columns.items():
-            where = None if len(rows) == total else np.array(rows, np.uint32)
-            stored: Any = values
-            if kind is not Kind.STRING:
-                stored = np.array(values, np.float64 if kind is Kind.NUMBER else np.bool_)
-            columns.append(Column(attribute, kind, stored, where))
-        ids = self._ids if any(self._ids) else None
-        return Batch(self._customers, self._types, np.array(self._times, np.int64), ids, columns)
+def check_event(customer_id: str, event_type: str, time: int, event_id: str, data: Mapping[str, Any]) -> None:
+    """Raise `Refused` for the first thing that is wrong with an event, `time` in ms. None is an absent value."""
+    check_customer_id(customer_id)
+    check_event_type(event_type)
+    check_event_id(event_id)
+    check_time(time)
+    for attribute, value in data.items():
+        check_attribute(attribute)
+        if value is not None:
+            check_value(attribute, value)
 
 
 def check_upsert(customer_id: str, data: Mapping[str, Any]) -> Upsert:
@@ -161,7 +108,7 @@ def check_upsert(customer_id: str, data: Mapping[str, Any]) -> Upsert:
     kept: dict[str, Scalar | None] = {}
     for attribute, value in data.items():
         check_attribute(attribute)
-        kept[attribute] = None if value is None else check_value(attribute, value)[1]
+        kept[attribute] = None if value is None else check_value(attribute, value)
     gender = kept.get("gender")
     if gender is not None and gender not in GENDERS:
         raise Refused("data.gender", "INVALID_GENDER", "gender is MALE or FEMALE")

@@ -114,10 +114,10 @@ def into_duckdb(world: World, folder: Path) -> list[Rate]:
 def _table(events: Batch) -> pyarrow.Table:
     return pyarrow.table(
         {
-            "customer_id": events.customer_ids,
-            "event_type": events.event_types,
+            "customer_id": events.customer_ids.tolist(),
+            "event_type": events.event_types.tolist(),
             "event_time": np.asarray(events.times).astype("datetime64[ms]"),
             "event_id": events.event_ids or [],
-            **{column.attribute: column.values for column in events.columns},
+            **{column.attribute: column.values.tolist() for column in events.columns},
         }
     )

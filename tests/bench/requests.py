@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from libs.events.batch import Batch
+from libs.events.batch import Batch, Strings
 from libs.gen.cohort.v1 import event_pb2, ingest_pb2
 
 SERVICE = "/cohort.v1.IngestService/"
@@ -18,14 +18,14 @@ SERVICE = "/cohort.v1.IngestService/"
 def columns(batch: Batch) -> bytes:
     """Write a batch for SendEventColumns."""
     request = ingest_pb2.SendEventColumnsRequest(
-        customer_ids=batch.customer_ids,
-        event_types=batch.event_types,
+        customer_ids=batch.customer_ids.tolist(),
+        event_types=batch.event_types.tolist(),
         event_times_ms=batch.times.tolist(),
         event_ids=batch.event_ids,
     )
     for column in batch.columns:
-        if isinstance(column.values, list):
-            request.columns.add(attribute=column.attribute, strings=column.values)
+        if isinstance(column.values, Strings):
+            request.columns.add(attribute=column.attribute, strings=column.values.tolist())
         else:
             request.columns.add(attribute=column.attribute, numbers=column.values.tolist())
     return request.SerializeToString()
@@ -33,7 +33,7 @@ def columns(batch: Batch) -> bytes:
 
 def _rows(batch: Batch) -> list[dict[str, Any]]:
     names = [column.attribute for column in batch.columns]
-    values = [c.values if isinstance(c.values, list) else c.values.tolist() for c in batch.columns]
+    values = [column.values.tolist() for column in batch.columns]
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
@@ -51,8 +51,8 @@ def json_lines(batch: Batch) -> bytes:
             }
         )
         for customer, event_type, time, event_id, data in zip(
-            batch.customer_ids,
-            batch.event_types,
+            batch.customer_ids.tolist(),
+            batch.event_types.tolist(),
             batch.times.tolist(),
             batch.event_ids,
             _rows(batch),
@@ -68,8 +68,8 @@ def rows(batch: Batch) -> bytes:
     assert batch.event_ids
     request = ingest_pb2.SendEventsRequest()
     for customer, event_type, time, event_id, data in zip(
-        batch.customer_ids,
-        batch.event_types,
+        batch.customer_ids.tolist(),
+        batch.event_types.tolist(),
         batch.times.tolist(),
         batch.event_ids,
         _rows(batch),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from libs.events.batch import Batch, Column, Kind, Upsert
+from libs.events.batch import Batch, Column, Kind, Strings, Upsert
 
 DAY_MS = 86_400_000
 AS_OF = 1_782_842_400_000
@@ -126,7 +126,7 @@ def customer_numbers(ids: list[str]) -> NDArray[np.int64]:
 def batch(world: World, places: NDArray[np.int64], ids: str = "e") -> Batch:
     """Return some events as a client sends them; `ids` begins their event ids."""
     strings = [
-        Column(name, Kind.STRING, world.vocabulary[name][world.codes[name][places]].tolist())
+        Column(name, Kind.STRING, Strings.of(world.vocabulary[name][world.codes[name][places]].tolist()))
         for name in STRINGS
     ]
     numbers = [
@@ -134,8 +134,8 @@ def batch(world: World, places: NDArray[np.int64], ids: str = "e") -> Batch:
         Column("quantity", Kind.NUMBER, world.quantity[places]),
     ]
     return Batch(
-        list(map(customer_id, world.customer[places].tolist())),
-        np.array(EVENT_TYPES, object)[world.event[places]].tolist(),
+        Strings.of(map(customer_id, world.customer[places].tolist())),
+        Strings(world.event[places].astype(np.uint32), EVENT_TYPES),
         world.time[places],
         [f"{ids}{place}" for place in places.tolist()],
         [*strings, *numbers],

@@ -585,7 +585,6 @@ def test_events_are_listed_newest_first_on_one_snapshot(api: Client) -> None:
         "CreateProject",
         "ListProjects",
         "GetProject",
-        "GetStatus",
     ],
 )
 def test_what_is_not_built_says_so(api: Client, method: str) -> None:

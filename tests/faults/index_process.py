@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from libs.engine import Engine
-from libs.events.batch import Batch, Column, Kind
+from libs.events.batch import Batch, Column, Kind, Strings
 from libs.events.commit import Submission
 from libs.events.log import EventLog
 from libs.index import sealer
@@ -33,11 +33,11 @@ def batch(seed: int) -> Batch:
     """Return events of three types, with a string and a number."""
     random = np.random.default_rng(seed)
     columns = [
-        Column("brand", Kind.STRING, random.choice(["a", "b", "c"], ROWS).tolist()),
+        Column("brand", Kind.STRING, Strings.of(random.choice(["a", "b", "c"], ROWS).tolist())),
         Column("price", Kind.NUMBER, random.integers(0, 9, ROWS).astype(np.float64)),
     ]
-    customers = [f"c{each}" for each in random.integers(0, 200, ROWS).tolist()]
-    types = random.choice(["view", "cart", "purchase"], ROWS).tolist()
+    customers = Strings.of(f"c{each}" for each in random.integers(0, 200, ROWS).tolist())
+    types = Strings.of(random.choice(["view", "cart", "purchase"], ROWS).tolist())
     return Batch(customers, types, NOW - random.integers(0, 90 * DAY, ROWS), None, columns)
 
 

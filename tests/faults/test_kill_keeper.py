@@ -69,6 +69,8 @@ def test_a_killed_writer_finds_every_duplicate_and_loses_nothing(
     owners = customers(log)
     assert len(owners) == (known + 1) * ROWS
     assert len(set(owners)) == len(log.customers), "a customer has two numbers"
-    assert sorted(owners) == sorted(c for n in range(known + 1) for c in make_batch(n).batch.customer_ids)  # type: ignore[union-attr]
+    assert sorted(owners) == sorted(
+        c for n in range(known + 1) for c in make_batch(n).batch.customer_ids.tolist()
+    )  # type: ignore[union-attr]
     writer.close()
     log.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from libs.events.batch import Batch, Column, Kind
+from libs.events.batch import Batch, Column, Kind, Strings
 from libs.events.commit import Submission
 from libs.events.log import EventLog
 from libs.events.writer import Writer
@@ -30,12 +30,12 @@ def batch(*events: tuple[str, str], brand: str = "acme", event_type: str = "view
     rows = len(events)
     half = np.arange(0, rows, 2, dtype=np.uint32)
     return Batch(
-        [customer for customer, _ in events],
-        [event_type] * rows,
+        Strings.of([customer for customer, _ in events]),
+        Strings.of([event_type] * rows),
         np.arange(rows, dtype=np.int64) * 1000,
         [event_id for _, event_id in events] if any(event_id for _, event_id in events) else None,
         [
-            Column("brand", Kind.STRING, [brand] * rows),
+            Column("brand", Kind.STRING, Strings.of([brand] * rows)),
             Column("price", Kind.NUMBER, half.astype(np.float64) + 0.5, half),
         ],
     )

@@ -8,7 +8,7 @@ import pytest
 
 from libs.errors import Invalid
 from libs.events import block, log
-from libs.events.batch import Batch, Column, Kind, Upsert
+from libs.events.batch import Batch, Column, Kind, Strings, Upsert
 from libs.events.commit import Submission
 from libs.events.log import DamagedLogError, EventLog, Position, join_key
 from libs.events.writer import Writer
@@ -54,11 +54,13 @@ def test_profiles_between_events_are_changes_of_their_own(tmp_path: Path) -> Non
 
 def test_events_are_read_back_in_the_order_asked_with_every_kind(tmp_path: Path) -> None:
     columns = [
-        Column("x", Kind.STRING, ["", "é"], np.array([0, 2], np.uint32)),
+        Column("x", Kind.STRING, Strings.of(["", "é"]), np.array([0, 2], np.uint32)),
         Column("x", Kind.NUMBER, np.array([-0.5]), np.array([1], np.uint32)),
         Column("y", Kind.BOOL, np.array([True, False, True])),
     ]
-    sent = Batch(["a", "b", "a"], ["view", "cart", "view"], np.array([5, 6, 7]), None, columns)
+    sent = Batch(
+        Strings.of(["a", "b", "a"]), Strings.of(["view", "cart", "view"]), np.array([5, 6, 7]), None, columns
+    )
     with written(tmp_path, StepClock()) as (events, submit):
         fill(submit, 2)
         submit.submit(Submission(batch=sent)).result(TIMEOUT)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from libs.engine import Engine
-from libs.events.batch import Batch, Scalar, Upsert
+from libs.events.batch import Batch, Scalar, Strings, Upsert
 from libs.events.commit import Submission
 from libs.events.log import EventLog, Position
 from libs.index import profile_store
@@ -99,7 +99,7 @@ def test_a_start_reads_what_changed_since_the_file(
     upsert(engine, **MANY)
     assert written(tmp_path) == Position(1, 0)
     upsert(engine, c1={"city": None, "age": 99.0}, new={})
-    engine.append(Submission(batch=Batch(["c1"], ["view"], np.array([NOW])))).result()
+    engine.append(Submission(batch=Batch(Strings.of(["c1"]), Strings.of(["view"]), np.array([NOW])))).result()
     expected = everything(engine)
     assert expected["c1"] == {"age": 99.0, "vip": False}
     crash(engine)
@@ -123,7 +123,7 @@ def test_profiles_older_than_the_segments_are_caught_up_with(
     engine = opening()
     upsert(engine, **MANY)
     upsert(engine, c1={"age": 1.5})
-    engine.append(Submission(batch=Batch(["c1"], ["view"], np.array([NOW])))).result()
+    engine.append(Submission(batch=Batch(Strings.of(["c1"]), Strings.of(["view"]), np.array([NOW])))).result()
     monkeypatch.setattr(profile_store, "CHANGED", 1000)
     monkeypatch.setattr(profile_store, "SHARE", 1)
     expected = everything(engine)

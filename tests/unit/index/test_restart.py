@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from libs.engine import Engine
-from libs.events.batch import Batch, Column, Kind
+from libs.events.batch import Batch, Column, Kind, Strings
 from libs.events.commit import Submission
 from libs.events.log import EventLog
 from libs.index.calendar import Calendar
@@ -48,14 +48,14 @@ def batch(seed: int) -> Batch:
     """Return events of two types with a string and a number, some without."""
     random = np.random.default_rng(seed)
     customers = random.integers(0, 30, ROWS).tolist()
-    types = random.choice(["view", "cart"], ROWS).tolist()
+    types = Strings.of(random.choice(["view", "cart"], ROWS).tolist())
     rows = np.flatnonzero(random.random(ROWS) < 0.8).astype(np.uint32)
     columns = [
-        Column("brand", Kind.STRING, random.choice(["a", "b", "ä"], len(rows)).tolist(), rows),
+        Column("brand", Kind.STRING, Strings.of(random.choice(["a", "b", "ä"], len(rows)).tolist()), rows),
         Column("price", Kind.NUMBER, random.integers(0, 9, ROWS).astype(np.float64)),
     ]
     times = NOW - random.integers(0, 90 * DAY, ROWS)
-    return Batch([f"c{each}" for each in customers], types, times, None, columns)
+    return Batch(Strings.of(f"c{each}" for each in customers), types, times, None, columns)
 
 
 def send(engine: Engine, *seeds: int) -> None:
