@@ -9,6 +9,7 @@ from libs.engine import SHARD
 from libs.errors import Invalid
 from libs.gen.cohort.v1 import cohort_pb2, rule_pb2
 from libs.index.calendar import Calendar
+from services.cohort.plan import make_plan
 from services.cohort.store import CohortRecord
 from services.cohort.translate import read_rule
 
@@ -59,7 +60,8 @@ def _read_description(sent: cohort_pb2.Cohort) -> str:
 def _read_rule(sent: cohort_pb2.Cohort, calendar: Calendar) -> bytes:
     if not sent.HasField("rule"):
         raise Invalid("INVALID_RULE", "cohort.rule: is required", "cohort.rule")
-    read_rule(sent.rule, calendar, "cohort.rule")
+    rule = read_rule(sent.rule, calendar, "cohort.rule")
+    make_plan(rule, 0, calendar, "cohort.rule")  # what cannot be evaluated yet is not saved
     return sent.rule.SerializeToString(deterministic=True)
 
 

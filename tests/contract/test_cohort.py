@@ -142,6 +142,14 @@ def test_what_else_is_not_built_is_refused_by_name(api: Client) -> None:
 
 
 COUNT, WHERE, WHEN = "rule.did.count", "rule.did.where", "rule.did.when"
+AGGREGATE, SEQUENCE = "rule.did.aggregate", "rule.sequence"
+SUM_OF_X: Json = {"function": "SUM", "attribute": "x", "op": "AT_LEAST", "value": 1}
+
+
+def steps(*behind: Json, **fields: Any) -> Json:
+    return {"sequence": {"steps": [{"eventType": "a"}, *behind], **fields}}
+
+
 BAD_RULES: list[tuple[Json, str]] = [
     ({}, "rule"),
     ({"all": {"rules": [EVERYONE, {}]}}, "rule.all.rules[1]"),
@@ -204,6 +212,66 @@ BAD_RULES: list[tuple[Json, str]] = [
         f"{WHEN}.between.from",
     ),
     (did(when={"between": {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01"}}), f"{WHEN}.between.from"),
+    *(
+        (did(when={"daysAgo": ends}), f"{WHEN}.daysAgo.{end}")
+        for ends, end in (
+            ({}, "from"),
+            ({"to": 1}, "from"),
+            ({"from": -1}, "from"),
+            ({"from": 36_501}, "from"),
+            ({"from": 3, "to": 4}, "to"),
+            ({"from": 3, "to": -1}, "to"),
+        )
+    ),
+    *(
+        (value_of(*values, op=op), f"{WHERE}.test.values")
+        for op, values in (
+            ("MATCHES", ["a", "b"]),
+            ("CONTAINS", []),
+            ("STARTS_WITH", []),
+            ("BETWEEN", ["2026-01-02", "2026-01-01"]),
+            ("BETWEEN", ["2026-01-01T00:00:00.001Z", "2026-01-01"]),
+            ("BETWEEN", ["2026-01-01", 1]),
+            ("AT_MOST", ["2026-02-30"]),
+            ("AT_MOST", ["2026-01-01T00:00:00"]),
+        )
+    ),
+    *(
+        (value_of("a", value, op=op), f"{WHERE}.test.values[1]")
+        for op in ("CONTAINS", "NOT_CONTAINS", "STARTS_WITH", "ENDS_WITH")
+        for value in (1, True, None, ["a"])
+    ),
+    *(
+        (value_of(pattern, op="MATCHES", ignoreCase=folded), f"{WHERE}.test.values[0]")
+        for pattern in ("a(", "(?=a)", r"\1", "a{1001}", "((a{100}){100}){100}", 1)
+        for folded in (False, True)
+    ),
+    *(
+        (did(aggregate={**SUM_OF_X, **fields}), f"{AGGREGATE}.{field}")
+        for fields, field in (
+            ({"function": "FUNCTION_UNSPECIFIED"}, "function"),
+            ({"attribute": ""}, "attribute"),
+            ({"attribute": "é" * 129}, "attribute"),
+            ({"function": "ACTIVE_DAYS"}, "attribute"),
+            ({"op": "OP_UNSPECIFIED"}, "op"),
+            ({"value": None}, "value"),
+            ({"value": "NaN"}, "value"),
+            ({"value": "-Infinity"}, "value"),
+            ({"upper": 2}, "upper"),
+            ({"op": "BETWEEN"}, "upper"),
+            ({"op": "BETWEEN", "upper": 0.5}, "upper"),
+            ({"op": "BETWEEN", "upper": "Infinity"}, "upper"),
+        )
+    ),
+    ({"cohort": {}}, "rule.cohort.cohortId"),
+    ({"sequence": {}}, f"{SEQUENCE}.steps"),
+    (steps(), f"{SEQUENCE}.steps"),
+    (steps(*[{"eventType": "a"}] * 8), f"{SEQUENCE}.steps"),
+    (steps({}), f"{SEQUENCE}.steps[1].eventType"),
+    (steps({"eventType": "b", "where": {}}), f"{SEQUENCE}.steps[1].where"),
+    (steps({"eventType": "b"}, within={"amount": 1}), f"{SEQUENCE}.within.unit"),
+    (steps({"eventType": "b"}, within={"unit": "HOUR"}), f"{SEQUENCE}.within.amount"),
+    (steps({"eventType": "b"}, when={}), f"{SEQUENCE}.when"),
 ]
 
 
