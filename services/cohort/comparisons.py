@@ -24,7 +24,7 @@ def read_count(message: rule_pb2.Count, path: str) -> Count:
     """Read a test of a number of events. Raises `Invalid`."""
     op = _read_op(message, path)
     if message.HasField("value") and message.value < 0:
-        bad(f"{path}.value", "is 0 or more")
+        bad(f"{path}.value", "must be 0 or more")
     _check_ends(message, path, op)
     return Count(op, message.value, message.upper if op is Comparison.BETWEEN else None)
 
@@ -45,7 +45,7 @@ def read_aggregate(message: rule_pb2.Aggregate, path: str) -> Aggregate:
     op = _read_op(message, path)
     for field in ("value", "upper"):
         if message.HasField(field) and not isfinite(getattr(message, field)):
-            bad(f"{path}.{field}", "is a finite number")
+            bad(f"{path}.{field}", "must be a finite number")
     _check_ends(message, path, op)
     upper = message.upper if op is Comparison.BETWEEN else None
     return Aggregate(function, message.attribute or None, op, message.value, upper)
@@ -67,4 +67,4 @@ def _check_ends(message: Any, path: str, op: Comparison) -> None:
     elif not message.HasField("upper"):
         bad(f"{path}.upper", "is required with BETWEEN")
     elif message.upper < message.value:
-        bad(f"{path}.upper", "lies below `value`")
+        bad(f"{path}.upper", "must not be below the lower number")

@@ -34,7 +34,7 @@ def read_test(message: rule_pb2.Test, path: str, calendar: Calendar) -> Test:
         bad(f"{path}.op", f"is required: {', '.join(known.keys()[1:])}")
     op, at = Op(known.Name(message.op)), f"{path}.values"
     if len(message.values) > MAX_VALUES:
-        bad(at, f"has at most {MAX_VALUES} values")
+        bad(at, f"has at most {MAX_VALUES:,} values")
     values = tuple(_scalar(each, at, place) for place, each in enumerate(message.values))
     _check_number(op, values, at)
     if op in OF_STRINGS:
@@ -63,9 +63,9 @@ def _scalar(value: struct_pb2.Value, path: str, place: int) -> Value:
         return value.bool_value
     if kind == "number_value":
         if not isfinite(value.number_value):
-            bad(f"{path}[{place}]", "is a finite number")
+            bad(f"{path}[{place}]", "must be a finite number")
         return value.number_value
-    return bad(f"{path}[{place}]", "is a string, a number or a boolean")
+    return bad(f"{path}[{place}]", "must be a string, a number or a boolean")
 
 
 def _check_number(op: Op, values: Sequence[Value], path: str) -> None:
@@ -83,14 +83,14 @@ def _check_number(op: Op, values: Sequence[Value], path: str) -> None:
 def _check_strings(op: Op, values: Sequence[Value], path: str) -> None:
     for place, value in enumerate(values):
         if not isinstance(value, str):
-            bad(f"{path}[{place}]", f"{op.value} takes strings")
+            bad(f"{path}[{place}]", "must be a string")
 
 
 def _check_pattern(pattern: str, path: str, ignore_case: bool) -> None:
     try:
         compile_pattern(pattern, ignore_case=ignore_case)
     except ValueError as error:
-        bad(path, f"is no regular expression in RE2 syntax: {str(error)[:200]}")
+        bad(path, f"must be a regular expression in RE2 syntax: {str(error)[:200]}")
 
 
 def _check_order(op: Op, values: Sequence[Value], path: str, calendar: Calendar) -> None:
@@ -98,7 +98,7 @@ def _check_order(op: Op, values: Sequence[Value], path: str, calendar: Calendar)
     for value in values:
         end = date_instant(value, calendar) if isinstance(value, str) else value
         if end is None or isinstance(value, bool) or type(value) is not type(values[0]):
-            bad(path, f"{op.value} takes numbers, or dates as in 2026-01-31")
+            bad(path, "must be numbers, or dates as in 2026-01-31, all of one kind")
         ends.append(end)
     if op is Op.BETWEEN and ends[0] > ends[1]:
-        bad(path, "the lower value comes first")
+        bad(path, "the lower value must come first")

@@ -21,7 +21,7 @@ from services.cohort.advice import warnings
 from services.cohort.messages import UPDATABLE, as_of, read_fields, read_set, write_cohort
 from services.cohort.run import Moment, Result, Runner
 from services.cohort.store import Change, CohortRecord, CohortStore
-from services.cohort.translate import read_rule
+from services.cohort.texts import Texts
 
 MAX_COHORTS = 1_000
 MAX_PAIRS = 10_000
@@ -36,6 +36,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         self._store = store
         self._clock = clock
         self._runner = Runner(engine, clock)
+        self._texts = Texts(store, engine.calendar)
         self._runs: Pages[tuple[Result, list[str]]] = Pages(clock)
         self._member_pages: Pages[Result] = Pages(clock)
         self._streams: Pages[Result] = Pages(clock, token_field="cursor")
@@ -75,17 +76,27 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         return response
 
     def _run(self, request: cohort_pb2.RunRuleRequest) -> tuple[Result, list[str]]:
-        if request.WhichOneof("query") == "text":
-            raise NotBuilt("NOT_BUILT_YET", "this version of Cohort does not read the text form yet", "text")
         if request.explain_plan:
             raise NotBuilt(
                 "NOT_BUILT_YET", "this version of Cohort does not explain plans yet", "explain_plan"
             )
-        if not request.HasField("rule"):
-            raise Invalid("INVALID_RULE", "rule: is required", "rule")
-        rule = read_rule(request.rule, self._engine.calendar)
-        result = self._runner.run(rule, as_of(request), request.min_revision, nodes=request.with_node_sizes)
+        with self._texts.asked(request) as rule:
+            result = self._runner.run(
+                rule, as_of(request), request.min_revision, nodes=request.with_node_sizes
+            )
         return result, warnings(rule, result.moment.snapshot)
+
+    async def ParseRule(
+        self, request: cohort_pb2.ParseRuleRequest, context: Context
+    ) -> cohort_pb2.ParseRuleResponse:
+        """Read the text form of a rule."""
+        return cohort_pb2.ParseRuleResponse(rule=await asyncio.to_thread(self._texts.parse, request.text))
+
+    async def FormatRule(
+        self, request: cohort_pb2.FormatRuleRequest, context: Context
+    ) -> cohort_pb2.FormatRuleResponse:
+        """Write the canonical text form of a rule."""
+        return cohort_pb2.FormatRuleResponse(text=await asyncio.to_thread(self._texts.format, request))
 
     async def CreateCohort(
         self, request: cohort_pb2.CreateCohortRequest, context: Context

@@ -28,7 +28,7 @@ def read_span(message: rule_pb2.Span, path: str) -> Span:
         bad(f"{path}.unit", "is required: MINUTE, HOUR, DAY, WEEK or MONTH")
     unit = Unit(rule_pb2.Span.Unit.Name(message.unit))
     if not 1 <= message.amount <= MAX_AMOUNT[unit]:
-        bad(f"{path}.amount", f"is from 1 to {MAX_AMOUNT[unit]} (36,500 days)")
+        bad(f"{path}.amount", f"must be from 1 to {MAX_AMOUNT[unit]:,} (36,500 days)")
     return Span(message.amount, unit)
 
 
@@ -38,7 +38,7 @@ def _read_between(message: rule_pb2.Between, path: str, calendar: Calendar) -> B
     if first is None and last is None:
         bad(path, "set `from`, `to`, or both")
     if first is not None and last is not None and _reversed(first, last, calendar):
-        bad(f"{path}.from", "lies behind `to`")
+        bad(f"{path}.from", "must not be behind the later end")
     return Between(first, last)
 
 
@@ -55,7 +55,7 @@ def _read_bound(text: str, path: str) -> Bound:
         return Day(day)
     instant = parse_instant(text)
     if instant is None:
-        bad(path, "is a date as in 2026-01-31, or an instant as in 2026-01-31T23:59:59Z")
+        bad(path, "must be a date as in 2026-01-31, or an instant as in 2026-01-31T23:59:59Z")
     return Instant(instant, text)
 
 
@@ -63,7 +63,7 @@ def _read_days_ago(message: rule_pb2.DaysAgo, path: str) -> DaysAgo:
     if not message.HasField("start"):
         bad(f"{path}.from", "is required")
     if not 0 <= message.start <= MAX_DAYS:
-        bad(f"{path}.from", f"is from 0 to {MAX_DAYS:,} days")
+        bad(f"{path}.from", f"must be from 0 to {MAX_DAYS:,} days")
     if not 0 <= message.to <= message.start:
-        bad(f"{path}.to", "is from 0 to `from`, the earlier end, which comes first")
+        bad(f"{path}.to", "must be from 0 to the earlier end, which comes first")
     return DaysAgo(message.start, message.to)
