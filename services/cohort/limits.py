@@ -5,6 +5,8 @@ from services.cohort.rule import Unit
 MAX_NODES = 500
 """Rules, conditions and steps."""
 MAX_DEPTH = 32
+MAX_REFERENCES = 32
+"""Cohorts that refer to cohorts, one below another."""
 MAX_VALUES = 10_000
 """Values of one test."""
 MAX_NAME_BYTES = 256

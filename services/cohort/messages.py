@@ -9,7 +9,6 @@ from libs.engine import SHARD
 from libs.errors import Invalid
 from libs.gen.cohort.v1 import cohort_pb2, rule_pb2
 from libs.index.calendar import Calendar
-from services.cohort.plan import make_plan
 from services.cohort.store import CohortRecord
 from services.cohort.translate import read_rule
 
@@ -31,7 +30,7 @@ def write_cohort(record: CohortRecord, *, with_rule: bool = True) -> cohort_pb2.
 
 
 def read_fields(sent: cohort_pb2.Cohort, fields: tuple[str, ...], calendar: Calendar) -> dict[str, Any]:
-    """Read what a client wrote into some of `UPDATABLE`, as it is kept. Raises `Invalid`, `NotBuilt`."""
+    """Read what a client wrote into some of `UPDATABLE`, as it is kept. Raises `Invalid`."""
     readers = {"name": _read_name, "description": _read_description}
     read: dict[str, Any] = {field: readers[field](sent) for field in fields if field in readers}
     if "rule" in fields:
@@ -60,8 +59,7 @@ def _read_description(sent: cohort_pb2.Cohort) -> str:
 def _read_rule(sent: cohort_pb2.Cohort, calendar: Calendar) -> bytes:
     if not sent.HasField("rule"):
         raise Invalid("INVALID_RULE", "cohort.rule: is required", "cohort.rule")
-    rule = read_rule(sent.rule, calendar, "cohort.rule")
-    make_plan(rule, 0, calendar, "cohort.rule")  # what cannot be evaluated yet is not saved
+    read_rule(sent.rule, calendar, "cohort.rule")
     return sent.rule.SerializeToString(deterministic=True)
 
 

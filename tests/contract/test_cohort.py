@@ -17,6 +17,7 @@ from services.cohort import servicer
 from tests.contract.harness import NOW, Client, Json, StepClock, client, did, event, test_of
 
 EVERYONE: Json = {"all": {}}
+UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
 INVALID, MISSING = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 
 
@@ -98,7 +99,6 @@ def value_of(*values: Any, op: str = "EQUALS", **fields: Any) -> Json:
 
 
 NOT_BUILT: list[tuple[Json, str]] = [
-    ({"cohort": {"cohortId": "c"}}, "rule.cohort"),
     ({"sequence": {"steps": [{"eventType": "a"}, {"eventType": "b"}]}}, "rule.sequence"),
     (
         did(aggregate={"function": "SUM", "attribute": "x", "op": "AT_LEAST", "value": 1}),
@@ -136,6 +136,28 @@ def test_what_else_is_not_built_is_refused_by_name(api: Client) -> None:
             api.failure("CreateCohort", {"cohort": {"name": "s", **fields}}).code
             == grpc.StatusCode.UNIMPLEMENTED
         )
+
+
+def test_a_reference_to_a_cohort_is_not_evaluated_yet_and_to_none_is_not_found(api: Client) -> None:
+    saved = save(api)["cohortId"]
+    rule = {"all": {"rules": [did(), {"cohort": {"cohortId": saved}}]}}
+    nowhere = {"not": {"rule": {"cohort": {"cohortId": "nowhere"}}}}
+    for method, request, root in (
+        ("RunRule", lambda rule: {"rule": rule}, "rule"),
+        ("CreateCohort", lambda rule: {"cohort": {"name": "n", "rule": rule}}, "cohort.rule"),
+        (
+            "UpdateCohort",
+            lambda rule: {"cohort": {"cohortId": saved, "rule": rule}, "updateMask": "rule"},
+            "cohort.rule",
+        ),
+    ):
+        failed = api.failure(method, request(nowhere))
+        assert (failed.code, failed.reason, failed.resource) == (MISSING, "COHORT_NOT_FOUND", "nowhere")
+        assert [at for at, _ in failed.violations] == [f"{root}.not.rule.cohort.cohortId"]
+        failed = api.failure(method, request(rule))
+        wanted = (INVALID, "cohort.cohortId") if method == "UpdateCohort" else (UNIMPLEMENTED, "cohort")
+        [(at, _)] = failed.violations
+        assert (failed.code, at) == (wanted[0], f"{root}.all.rules[1].{wanted[1]}")
 
 
 COUNT, WHERE, WHEN = "rule.did.count", "rule.did.where", "rule.did.when"
