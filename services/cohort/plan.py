@@ -5,11 +5,14 @@ the days before tomorrow when it is evaluated tomorrow. What no engine evaluates
 its field (`NotBuilt`), never ignored.
 """
 
+from typing import Any as Anything
+
 from libs.index import condition as index
 from libs.index import plan
 from libs.index.calendar import Calendar
 from libs.index.plan import EVER, Plan
 from services.cohort.condition import AllOf, AnyOf, Condition, NotOf, Op, Test, Value
+from services.cohort.operands import ORDERED
 from services.cohort.refusal import not_built
 from services.cohort.rule import (
     ONCE,
@@ -31,6 +34,8 @@ from services.cohort.rule import (
 
 DAYS = {Unit.DAY: 1, Unit.WEEK: 7, Unit.MONTH: 30}
 MILLISECONDS = {Unit.MINUTE: 60_000, Unit.HOUR: 3_600_000}
+EQUALITY = frozenset({Op.EQUALS, Op.NOT_EQUALS, Op.IN, Op.NOT_IN})
+PRESENCE = frozenset({Op.IS_SET, Op.IS_NOT_SET})
 NEGATED = {Op.NOT_EQUALS, Op.NOT_IN, Op.IS_NOT_SET}
 """Exact complements of EQUALS, IN, IS_SET."""
 
@@ -121,27 +126,25 @@ def _conditions(conditions: tuple[Condition, ...], path: str) -> tuple[index.Con
 
 def _accepts(test: Test, path: str) -> index.OneOf | index.NumberRange | index.Present:
     op, values = test.op, test.values
-    match op:
-        case Op.IS_SET | Op.IS_NOT_SET:
-            return index.Present()
-        case Op.EQUALS | Op.NOT_EQUALS | Op.IN | Op.NOT_IN:
-            if test.ignore_case and any(isinstance(value, str) for value in values):
-                not_built(f"{path}.ignoreCase", "ignoreCase")
-            return _one_of(values)
-        case Op.GREATER_THAN | Op.AT_LEAST | Op.LESS_THAN | Op.AT_MOST | Op.BETWEEN:
-            numbers = [value for value in values if isinstance(value, float)]
-            if not numbers:
-                not_built(f"{path}.values", f"{op.value} of dates")
-            return _range(op, numbers)
+    if op in EQUALITY:
+        if test.ignore_case and any(isinstance(value, str) for value in values):
+            not_built(f"{path}.ignoreCase", "ignoreCase")
+        return _one_of(values)
+    if op in ORDERED:
+        numbers = [value for value in values if isinstance(value, float)]
+        if not numbers:
+            not_built(f"{path}.values", f"{op.value} of dates")
+        return _range(op, numbers)
+    if op in PRESENCE:
+        return index.Present()
     return not_built(f"{path}.op", op.value)
 
 
 def _one_of(values: tuple[Value, ...]) -> index.OneOf:
-    return index.OneOf(
-        frozenset(value for value in values if isinstance(value, str)),
-        frozenset(value for value in values if isinstance(value, float)),
-        frozenset(value for value in values if isinstance(value, bool)),
-    )
+    by_kind: dict[type, list[Anything]] = {str: [], float: [], bool: []}
+    for value in values:
+        by_kind[type(value)].append(value)
+    return index.OneOf(*map(frozenset, by_kind.values()))
 
 
 def _range(op: Op, numbers: list[float]) -> index.NumberRange:
