@@ -16,7 +16,8 @@ do; it never holds personal data or a secret.
 """
 
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
 
 @dataclass(slots=True, eq=False)
@@ -32,9 +33,13 @@ class Fault(Exception):
 
 @dataclass(slots=True, eq=False)
 class Invalid(Fault):
-    """The request is wrong. `field` is the path of the field at fault, where there is one."""
+    """The request is wrong. `field` is the path of the field at fault, where there is one.
+
+    `metadata` says for programs what the message says for people, such as line and column of a text.
+    """
 
     field: str = ""
+    metadata: dict[str, str] = dataclass_field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +68,7 @@ class Conflict(Fault):
 class Refused(Fault):
     """The state of things forbids it. `metadata` names what stands in the way, for programs."""
 
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = dataclass_field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)

@@ -44,11 +44,14 @@ def save(
 ) -> None:
     """Save a rule under a name.
 
+    Example: cohort save "High spenders" 'purchase where price > 100 at least 3 times in last 30 days'
+
     Example: cohort save "High spenders" spenders.yaml --description "Three large purchases in 30 days"
     """
-    cohort = cohort_pb2.Cohort(name=name, description=description or "", rule=read_rule(rule))
+    stub = session_of(context).cohort()
+    cohort = cohort_pb2.Cohort(name=name, description=description or "", rule=read_rule(rule, stub))
     request = cohort_pb2.CreateCohortRequest(cohort=cohort, request_id=uuid4().hex)
-    response = session_of(context).cohort().CreateCohort(request)
+    response = stub.CreateCohort(request)
     if as_json:
         show_json(response)
         return
@@ -176,12 +179,12 @@ def update(
     cohort: Named,
     name: Annotated[str | None, typer.Option("--name", help="The new name.")] = None,
     description: Description = None,
-    rule: Annotated[str | None, typer.Option("--rule", help="The new rule: a file, - or JSON.")] = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="The new rule: as for `cohort save`.")] = None,
     as_json: Json = False,
 ) -> None:
     """Change the name, description or rule of a saved cohort.
 
-    Example: cohort update "High spenders" --rule spenders.yaml
+    Example: cohort update "High spenders" --rule 'purchase where price > 200 in last 30 days'
     """
     session = session_of(context)
     found = names.cohort_named(session, cohort)
@@ -194,7 +197,7 @@ def update(
         request.cohort.description = description
         request.update_mask.paths.append("description")
     if rule is not None:
-        request.cohort.rule.CopyFrom(read_rule(rule))
+        request.cohort.rule.CopyFrom(read_rule(rule, session.cohort()))
         request.update_mask.paths.append("rule")
     if not request.update_mask.paths:
         raise Failed("nothing to change: say --name, --description or --rule")

@@ -1,4 +1,4 @@
-"""What does a failed command say? One clear line, whatever went wrong.
+"""What does a failed command say? One clear line, whatever went wrong; three where a text shows a mistake.
 
     Failed      the command cannot do what was asked; its text is the line
 
@@ -19,7 +19,10 @@ class Failed(Exception):
 
 
 def explain(error: grpc.RpcError, targets: list[str]) -> str:
-    """Say in one line why a call failed. `targets` are the addresses this command has spoken to."""
+    """Say in one line why a call failed; of a rule's text, with the line and a caret under the mistake.
+
+    `targets` are the addresses this command has spoken to.
+    """
     failure = Failure.of(error)
     if is_unreachable(failure):
         named = " or ".join(dict.fromkeys(targets)) or "the server"
@@ -28,6 +31,8 @@ def explain(error: grpc.RpcError, targets: list[str]) -> str:
         )
     if failure.code is grpc.StatusCode.UNAUTHENTICATED:
         return f"{failure.message} (--api-key KEY or COHORT_API_KEY)"
+    if failure.violations and failure.violations[0][0] == "text":
+        return failure.violations[0][1]
     if failure.violations:
         text = "; ".join(w if w.startswith(field) else f"{field}: {w}" for field, w in failure.violations)
     else:

@@ -9,7 +9,7 @@ import grpc
 import typer
 from typer.core import TyperGroup
 
-from libs.cli import catalog, cohorts, customers, destinations, health, run, serve, status, syncs
+from libs.cli import catalog, cohorts, customers, destinations, health, rules, run, serve, status, syncs
 from libs.cli.errors import Failed, explain
 from libs.cli.importing import command as importing
 from libs.cli.output import console, note
@@ -20,7 +20,7 @@ in step.
 
 Every command speaks gRPC to --target, so it works against any deployment.
 
-Try: cohort import events.csv, and then: cohort run '{"did": {"eventType": "purchase"}}'
+Try: cohort import events.csv, and then: cohort run 'purchase at least 2 times in last 30 days'
 """
 
 
@@ -83,6 +83,7 @@ serve.register(app)
 health.register(app)
 importing.register(app)
 run.register(app)
+rules.register(app)
 cohorts.register(app)
 catalog.register(app)
 status.register(app)

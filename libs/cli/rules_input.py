@@ -1,6 +1,7 @@
-"""How does a rule get in? JSON or YAML, from a file, from stdin (`-`), or inline JSON.
+"""How does a rule get in? In text form, JSON or YAML: as it is, from a file, or from stdin (`-`).
 
-YAML is read as its JSON: dates, times and `NO` stay the strings they look like.
+The text form is the server's to read. YAML is read as its JSON: dates, times and `NO` stay the strings they
+look like.
 """
 
 import json
@@ -12,12 +13,37 @@ from typing import Any
 from google.protobuf import json_format
 
 from libs.cli.errors import Failed
-from libs.gen.cohort.v1 import rule_pb2
+from libs.gen.cohort.v1 import cohort_pb2, rule_pb2
+
+STRUCTURED = (".json", ".yaml", ".yml")
+FILES = (*STRUCTURED, ".rule", ".txt")
+"""What a file with a rule is called; of another name it is one if it is there."""
+AS_TREE = re.compile(
+    r"(?:\s*(?:#.*|---\s*))*\s*(?:\{|[\"']?(?:all|any|not|did|profile|cohort|sequence)[\"']?\s*:)"
+)
+"""How JSON and YAML of a rule begin, and no text does."""
 
 
-def read_rule(source: str) -> rule_pb2.Rule:
-    """Return the rule that `source` names or holds. Raises Failed with one line that says what is wrong."""
+def read_rule(source: str, stub: Any) -> rule_pb2.Rule:
+    """Return the rule that `source` names or holds; a text is parsed by the CohortService of `stub`."""
+    found = read_source(source)
+    return parsed(found, stub) if isinstance(found, str) else found
+
+
+def parsed(text: str, stub: Any) -> rule_pb2.Rule:
+    """Return the rule that a text means, as the CohortService of `stub` reads it."""
+    rule: rule_pb2.Rule = stub.ParseRule(cohort_pb2.ParseRuleRequest(text=text)).rule
+    return rule
+
+
+def read_source(source: str) -> rule_pb2.Rule | str:
+    """Return the rule that `source` names or holds, or its text form as it is.
+
+    Raises Failed with one line that says what is wrong.
+    """
     where, text = _text(source)
+    if not (AS_TREE.match(text) or where.endswith(STRUCTURED)):
+        return text
     content = _parse(where, text)
     if not isinstance(content, dict):
         raise Failed(f'{where}: a rule is an object such as {{"did": {{"eventType": "purchase"}}}}')
@@ -28,18 +54,25 @@ def read_rule(source: str) -> rule_pb2.Rule:
 
 
 def _text(source: str) -> tuple[str, str]:
-    if source.lstrip().startswith("{"):
-        return "the rule", source
     if source == "-":
         return "stdin", sys.stdin.read()
+    if not _is_file(source):
+        return "the rule", source
     try:
         return source, Path(source).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise Failed(
-            f"{source}: no such file; a rule is a file, - for stdin, or JSON that starts with {{"
+            f'{source}: no such file; a rule is a file, - for stdin, or a text such as "purchase in last 7 days"'
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise Failed(f"{source}: cannot be read: {error}") from error
+
+
+def _is_file(source: str) -> bool:
+    try:
+        return source.endswith(FILES) or Path(source).is_file()
+    except OSError:  # longer than any path
+        return False
 
 
 def _parse(where: str, text: str) -> Any:

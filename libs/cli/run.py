@@ -8,13 +8,16 @@ from libs.cli.importing.times import to_timestamp
 from libs.cli.options import AsOf, Everything, Fields, Json, Limit, listed
 from libs.cli.output import console, count, duration, instant, note, plain, say, scalar, show_json, show_table
 from libs.cli.paging import listing
-from libs.cli.rules_input import read_rule
+from libs.cli.rules_input import parsed, read_source
 from libs.cli.rules_words import rule_tree
 from libs.cli.session import session_of
-from libs.gen.cohort.v1 import cohort_pb2
+from libs.gen.cohort.v1 import cohort_pb2, rule_pb2
 
 RuleArgument = Annotated[
-    str, typer.Argument(metavar="RULE", help="A JSON or YAML file, - for stdin, or JSON that starts with {.")
+    str,
+    typer.Argument(
+        metavar="RULE", help="A rule in text form or JSON, a file of either or of YAML, or - for stdin."
+    ),
 ]
 
 
@@ -41,16 +44,21 @@ def run(
     Shows the first --limit customers, or --all. With --json the RunRuleResponse is printed; with --all too,
     the customers of all pages are joined in it.
 
+    Example: cohort run 'purchase where price > 100 at least 2 times in last 30 days and not cart in last 7 days'
+
     Example: cohort run lapsed.yaml --nodes --fields email,city
     """
     stub = session_of(context).cohort()
-    wanted = read_rule(rule)
+    wanted = read_source(rule)
+    if nodes and isinstance(wanted, str):  # what is drawn below
+        wanted = parsed(wanted, stub)
     request = cohort_pb2.RunRuleRequest(
-        rule=wanted,
-        count_only=count_only,
-        with_node_sizes=nodes,
-        profile_fields=listed(fields),
+        count_only=count_only, with_node_sizes=nodes, profile_fields=listed(fields)
     )
+    if isinstance(wanted, str):
+        request.text = wanted
+    else:
+        request.rule.CopyFrom(wanted)
     if as_of:
         request.as_of.CopyFrom(to_timestamp(as_of))
     response = listing(stub.RunRule, request, "customer_ids", "members", limit=limit, everything=everything)
@@ -61,7 +69,7 @@ def run(
         note(f"warning: {warning}")
     size = count(response.size, "customer")
     say(f"{size} as of {instant(response, 'as_of')}, in {duration(response.elapsed)}")
-    if nodes:
+    if isinstance(wanted, rule_pb2.Rule) and nodes:
         console().print(rule_tree(wanted, [count(size) for size in response.node_sizes]))
     if not count_only:
         show_customers(response, listed(fields))

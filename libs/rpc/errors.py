@@ -77,7 +77,7 @@ def to_status(code: grpc.StatusCode, fault: Fault) -> status_pb2.Status:
                 resource_type=fault.resource, resource_name=fault.name, description=fault.message
             )
         )
-    if isinstance(fault, Refused):
+    if isinstance(fault, Refused | Invalid):
         info.metadata.update(fault.metadata)
     if isinstance(fault, Overloaded | Unavailable):
         delay = duration_pb2.Duration()

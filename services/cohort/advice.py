@@ -3,12 +3,12 @@
 They match nothing, which is not an error: they may be about to arrive. Predefined names give no warning.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from libs.events.predefined import EVENT_ATTRIBUTES, EVENT_TYPES, PROFILE_ATTRIBUTES
-from libs.index.condition import AllOf, AnyOf, Condition, NotOf, Test
 from libs.index.snapshot import Snapshot
-from services.cohort.rule import All, Any, Did, Not, Profile, Rule
+from services.cohort.condition import AllOf, AnyOf, Condition, NotOf, Test
+from services.cohort.rule import All, Any, Did, InCohort, Not, Profile, Rule, Sequence
 
 PREDEFINED = {*EVENT_ATTRIBUTES, *PROFILE_ATTRIBUTES}
 
@@ -26,19 +26,29 @@ def _walk(rule: Rule, snapshot: Snapshot) -> Iterator[str]:
         case Not(inner):
             yield from _walk(inner, snapshot)
         case Did(event_type, where):
-            seen = snapshot.of_type(event_type)
-            if not seen and event_type not in EVENT_TYPES:
-                yield f"no event of type {event_type!r} has arrived yet"
-            parts = seen or [part for parts in snapshot.parts.values() for part in parts]
-            known = {snapshot.names[attribute] for part in parts for attribute, _ in part.columns}
-            for attribute in _attributes(where):
-                if attribute not in known and attribute not in PREDEFINED:
-                    yield f"no event of type {event_type!r} has had the attribute {attribute!r} yet"
+            figure = [rule.aggregate.attribute] if rule.aggregate and rule.aggregate.attribute else []
+            yield from _event(event_type, [*_attributes(where), *figure], snapshot)
+        case Sequence(steps):
+            for step in steps:
+                yield from _event(step.event_type, _attributes(step.where), snapshot)
+        case InCohort():
+            pass  # what the cohort's own rule names is not this rule's affair
         case Profile(where):
             known = {snapshot.names[attribute] for attribute, _ in snapshot.profiles.columns}
             for attribute in _attributes(where):
                 if attribute not in known and attribute not in PREDEFINED:
                     yield f"no profile has had the attribute {attribute!r} yet"
+
+
+def _event(event_type: str, attributes: Iterable[str], snapshot: Snapshot) -> Iterator[str]:
+    seen = snapshot.of_type(event_type)
+    if not seen and event_type not in EVENT_TYPES:
+        yield f"no event of type {event_type!r} has arrived yet"
+    parts = seen or [part for parts in snapshot.parts.values() for part in parts]
+    known = {snapshot.names[attribute] for part in parts for attribute, _ in part.columns}
+    for attribute in attributes:
+        if attribute not in known and attribute not in PREDEFINED:
+            yield f"no event of type {event_type!r} has had the attribute {attribute!r} yet"
 
 
 def _attributes(condition: Condition | None) -> Iterator[str]:

@@ -30,7 +30,7 @@ def write_cohort(record: CohortRecord, *, with_rule: bool = True) -> cohort_pb2.
 
 
 def read_fields(sent: cohort_pb2.Cohort, fields: tuple[str, ...], calendar: Calendar) -> dict[str, Any]:
-    """Read what a client wrote into some of `UPDATABLE`, as it is kept. Raises `Invalid`, `NotBuilt`."""
+    """Read what a client wrote into some of `UPDATABLE`, as it is kept. Raises `Invalid`."""
     readers = {"name": _read_name, "description": _read_description}
     read: dict[str, Any] = {field: readers[field](sent) for field in fields if field in readers}
     if "rule" in fields:

@@ -1,35 +1,82 @@
-"""What must the engine evaluate for a rule at an instant? Windows become spans of time; the rest stays as it is.
+"""What must the engine evaluate for a rule at an instant? Windows become spans of time, tests what they accept.
 
 Pure: a rule, an instant and a calendar give one plan. Rules hold no clock, so the same rule saved today means
-the days before tomorrow when it is evaluated tomorrow.
+the days before tomorrow when it is evaluated tomorrow. What no engine evaluates yet is refused by the path of
+its field (`NotBuilt`), never ignored.
 """
 
+from typing import Any as Anything
+
+from libs.index import condition as index
 from libs.index import plan
 from libs.index.calendar import Calendar
 from libs.index.plan import EVER, Plan
-from services.cohort.rule import All, Any, Between, Bound, Day, Did, Last, Not, Profile, Rule, Unit, Window
+from services.cohort.condition import AllOf, AnyOf, Condition, NotOf, Op, Test, Value
+from services.cohort.operands import ORDERED
+from services.cohort.refusal import not_built
+from services.cohort.rule import (
+    ONCE,
+    All,
+    Any,
+    Between,
+    Bound,
+    Day,
+    DaysAgo,
+    Did,
+    InCohort,
+    Last,
+    Not,
+    Profile,
+    Rule,
+    Sequence,
+    Unit,
+)
 
 DAYS = {Unit.DAY: 1, Unit.WEEK: 7, Unit.MONTH: 30}
 MILLISECONDS = {Unit.MINUTE: 60_000, Unit.HOUR: 3_600_000}
+EQUALITY = frozenset({Op.EQUALS, Op.NOT_EQUALS, Op.IN, Op.NOT_IN})
+PRESENCE = frozenset({Op.IS_SET, Op.IS_NOT_SET})
+NEGATED = {Op.NOT_EQUALS, Op.NOT_IN, Op.IS_NOT_SET}
+"""Exact complements of EQUALS, IN, IS_SET."""
 
 
-def make_plan(rule: Rule, as_of: int, calendar: Calendar) -> Plan:
-    """Resolve a rule at an instant, ms."""
+def make_plan(rule: Rule, as_of: int, calendar: Calendar, path: str = "rule") -> Plan:
+    """Resolve a rule at an instant, ms. Raises `NotBuilt` with the path of what is not evaluated yet."""
     match rule:
         case All(rules):
-            return plan.All(tuple(make_plan(each, as_of, calendar) for each in rules))
+            return plan.All(_plans(rules, as_of, calendar, f"{path}.all.rules"))
         case Any(rules):
-            return plan.Any(tuple(make_plan(each, as_of, calendar) for each in rules))
+            return plan.Any(_plans(rules, as_of, calendar, f"{path}.any.rules"))
         case Not(inner):
-            return plan.Not(make_plan(inner, as_of, calendar))
+            return plan.Not(make_plan(inner, as_of, calendar, f"{path}.not.rule"))
         case Profile(where):
-            return plan.Holds(where)
-        case Did(event_type, where, when, count):
-            first, end = span(when, as_of, calendar)
-            return plan.Did(event_type, where, first, end, count.minimum, count.maximum)
+            return plan.Holds(_where(where, f"{path}.profile.where"))
+        case Did():
+            return _did(rule, as_of, calendar, f"{path}.did")
+        case InCohort():
+            return not_built(f"{path}.cohort", "cohort")
+        case Sequence():
+            return not_built(f"{path}.sequence", "sequence")
 
 
-def span(window: Window, as_of: int, calendar: Calendar) -> tuple[int, int]:
+def _plans(rules: tuple[Rule, ...], as_of: int, calendar: Calendar, path: str) -> tuple[Plan, ...]:
+    return tuple(make_plan(each, as_of, calendar, f"{path}[{place}]") for place, each in enumerate(rules))
+
+
+def _did(rule: Did, as_of: int, calendar: Calendar, path: str) -> Plan:
+    if rule.aggregate is not None:
+        not_built(f"{path}.aggregate", "aggregate")
+    if rule.first_time:
+        not_built(f"{path}.firstTime", "firstTime")
+    if isinstance(rule.when, DaysAgo):
+        not_built(f"{path}.when.daysAgo", "daysAgo")
+    first, end = span(rule.when, as_of, calendar)
+    count = rule.count or ONCE
+    where = _where(rule.where, f"{path}.where")
+    return plan.Did(rule.event_type, where, first, end, count.minimum, count.maximum)
+
+
+def span(window: Last | Between | None, as_of: int, calendar: Calendar) -> tuple[int, int]:
     """Return the instants, ms, at which a window starts (in) and ends (out), never behind as_of."""
     match window:
         case None:
@@ -54,3 +101,59 @@ def ends(bound: Bound, as_of: int, calendar: Calendar) -> int:
     if bound is None:
         return as_of + 1
     return calendar.start(bound.number + 1) if isinstance(bound, Day) else bound.milliseconds
+
+
+def _where(where: Condition | None, path: str) -> index.Condition | None:
+    return None if where is None else _condition(where, path)
+
+
+def _condition(condition: Condition, path: str) -> index.Condition:
+    match condition:
+        case AllOf(conditions):
+            return index.AllOf(_conditions(conditions, f"{path}.all.conditions"))
+        case AnyOf(conditions):
+            return index.AnyOf(_conditions(conditions, f"{path}.any.conditions"))
+        case NotOf(inner):
+            return index.NotOf(_condition(inner, f"{path}.not.condition"))
+        case Test():
+            accepts = _accepts(condition, f"{path}.test")
+            return index.Test(condition.attribute, accepts, condition.op in NEGATED)
+
+
+def _conditions(conditions: tuple[Condition, ...], path: str) -> tuple[index.Condition, ...]:
+    return tuple(_condition(each, f"{path}[{place}]") for place, each in enumerate(conditions))
+
+
+def _accepts(test: Test, path: str) -> index.OneOf | index.NumberRange | index.Present:
+    op, values = test.op, test.values
+    if op in EQUALITY:
+        if test.ignore_case and any(isinstance(value, str) for value in values):
+            not_built(f"{path}.ignoreCase", "ignoreCase")
+        return _one_of(values)
+    if op in ORDERED:
+        numbers = [value for value in values if isinstance(value, float)]
+        if not numbers:
+            not_built(f"{path}.values", f"{op.value} of dates")
+        return _range(op, numbers)
+    if op in PRESENCE:
+        return index.Present()
+    return not_built(f"{path}.op", op.value)
+
+
+def _one_of(values: tuple[Value, ...]) -> index.OneOf:
+    by_kind: dict[type, list[Anything]] = {str: [], float: [], bool: []}
+    for value in values:
+        by_kind[type(value)].append(value)
+    return index.OneOf(*map(frozenset, by_kind.values()))
+
+
+def _range(op: Op, numbers: list[float]) -> index.NumberRange:
+    if op is Op.GREATER_THAN:
+        return index.NumberRange(lower=numbers[0], lower_open=True)
+    if op is Op.AT_LEAST:
+        return index.NumberRange(lower=numbers[0])
+    if op is Op.LESS_THAN:
+        return index.NumberRange(upper=numbers[0], upper_open=True)
+    if op is Op.AT_MOST:
+        return index.NumberRange(upper=numbers[0])
+    return index.NumberRange(numbers[0], numbers[1])

@@ -12,15 +12,19 @@ from pyroaring import BitMap
 from libs.clock import Clock
 from libs.engine import SHARD, Engine
 from libs.errors import Fault, Invalid, Missing, NotBuilt, Refused
-from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2
+from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2, rule_pb2
 from libs.rpc.errors import Context, code_of, number
 from libs.rpc.pages import Pages, page_size
 from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
 from services.cohort.advice import warnings
 from services.cohort.messages import UPDATABLE, as_of, read_fields, read_set, write_cohort
+from services.cohort.plan import make_plan
+from services.cohort.references import check_references
+from services.cohort.rule import Rule
 from services.cohort.run import Moment, Result, Runner
 from services.cohort.store import Change, CohortRecord, CohortStore
+from services.cohort.texts import Texts
 from services.cohort.translate import read_rule
 
 MAX_COHORTS = 1_000
@@ -36,6 +40,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         self._store = store
         self._clock = clock
         self._runner = Runner(engine, clock)
+        self._texts = Texts(store, engine.calendar)
         self._runs: Pages[tuple[Result, list[str]]] = Pages(clock)
         self._member_pages: Pages[Result] = Pages(clock)
         self._streams: Pages[Result] = Pages(clock, token_field="cursor")
@@ -78,19 +83,28 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         return response
 
     def _run(self, request: cohort_pb2.RunRuleRequest) -> tuple[Result, list[str]]:
-        if request.WhichOneof("query") == "text":
-            raise NotBuilt("NOT_BUILT_YET", "this version of Cohort does not read the text form yet", "text")
-        if not request.HasField("rule"):
-            raise Invalid("INVALID_RULE", "rule: is required", "rule")
-        rule = read_rule(request.rule, self._engine.calendar)
-        result = self._runner.run(
-            rule,
-            as_of(request),
-            request.min_revision,
-            nodes=request.with_node_sizes,
-            explain=request.explain_plan,
-        )
+        with self._texts.asked(request) as rule:
+            check_references(rule, "rule", self._rule_of)
+            result = self._runner.run(
+                rule,
+                as_of(request),
+                request.min_revision,
+                nodes=request.with_node_sizes,
+                explain=request.explain_plan,
+            )
         return result, warnings(rule, result.moment.snapshot)
+
+    async def ParseRule(
+        self, request: cohort_pb2.ParseRuleRequest, context: Context
+    ) -> cohort_pb2.ParseRuleResponse:
+        """Read the text form of a rule."""
+        return cohort_pb2.ParseRuleResponse(rule=await asyncio.to_thread(self._texts.parse, request.text))
+
+    async def FormatRule(
+        self, request: cohort_pb2.FormatRuleRequest, context: Context
+    ) -> cohort_pb2.FormatRuleResponse:
+        """Write the canonical text form of a rule."""
+        return cohort_pb2.FormatRuleResponse(text=await asyncio.to_thread(self._texts.format, request))
 
     async def CreateCohort(
         self, request: cohort_pb2.CreateCohortRequest, context: Context
@@ -104,6 +118,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         fields = read_fields(sent, UPDATABLE, self._engine.calendar)
 
         def change(changes: Change) -> bytes:
+            self._check(fields["rule"], None)
             record = changes.create(**fields, now=self._clock())
             return cohort_pb2.CreateCohortResponse(cohort=self._with_size(record)).SerializeToString()
 
@@ -151,6 +166,8 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
 
         def change(changes: Change) -> bytes:
             before = changes.current(sent.cohort_id, sent.etag)
+            if "rule" in changed:
+                self._check(changed["rule"], sent.cohort_id)
             record = changes.replace(before, self._clock(), **changed)
             return cohort_pb2.UpdateCohortResponse(cohort=self._with_size(record)).SerializeToString()
 
@@ -299,6 +316,15 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         response = cohort_pb2.LookupCohortsResponse(cohorts=cohorts, revision=moment.revision)
         response.as_of.FromMilliseconds(moment.as_of)
         return response
+
+    def _check(self, rule: bytes, cohort_id: str | None) -> None:
+        """Refuse a rule that must not be saved, as this cohort, while nothing else is being saved."""
+        read = read_rule(rule_pb2.Rule.FromString(rule), self._engine.calendar, "cohort.rule")
+        check_references(read, "cohort.rule", self._rule_of, cohort_id)
+        make_plan(read, 0, self._engine.calendar, "cohort.rule")  # what cannot be evaluated yet is not saved
+
+    def _rule_of(self, cohort_id: str, field: str) -> Rule:
+        return self._runner.rule_of(self._store.get(cohort_id, field))
 
     async def _mutate(self, request: Message, change: Any) -> bytes:
         request_id: str = getattr(request, "request_id", "")

@@ -59,6 +59,16 @@ class CohortStore:
             )
         return found
 
+    def name_of(self, cohort_id: str) -> str | None:
+        """Return the current name of a cohort, None where there is none of this id."""
+        found = self._cohorts.get(cohort_id)
+        return None if found is None else found.name
+
+    def named(self, name: str) -> str | None:
+        """Return the id of the cohort of a name, None where there is none."""
+        found = (record.cohort_id for record in list(self._cohorts.values()) if record.name == name)
+        return next(found, None)
+
     def all(self) -> list[CohortRecord]:
         """Return all cohorts, by name."""
         return sorted(self._cohorts.values(), key=lambda record: record.name)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from libs.errors import Conflict, Invalid, Missing
-from libs.gen.cohort.v1 import cohort_pb2, event_pb2
+from libs.gen.cohort.v1 import cohort_pb2, event_pb2, rule_pb2
 from tests.contract.conftest import Cli
 from tests.fakes.services import Fakes
 
@@ -82,6 +82,53 @@ class TestRun:
         assert result.exit_code == 1
         assert result.stdout == ""
         assert result.stderr == "error: rule.all.rules[0].did.count.op: op is required\n"
+
+
+class TestTexts:
+    @pytest.fixture(autouse=True)
+    def parsed(self, fakes: Fakes) -> rule_pb2.Rule:
+        rule = rule_pb2.Rule(did=rule_pb2.Did(event_type="view"))
+        fakes.answers["ParseRule"] = cohort_pb2.ParseRuleResponse(rule=rule)
+        fakes.answers["FormatRule"] = cohort_pb2.FormatRuleResponse(text="view")
+        return rule
+
+    def test_run_sends_a_text_as_it_is(self, fakes: Fakes, cli: Cli) -> None:
+        fakes.answers["RunRule"] = cohort_pb2.RunRuleResponse(size=1, customer_ids=["a"])
+        assert cli("run", "view in last 7 days").exit_code == 0
+        sent = fakes.last("RunRule")
+        assert (sent.WhichOneof("query"), sent.text) == ("text", "view in last 7 days")
+        assert not fakes.asked("ParseRule")
+
+    def test_nodes_draws_what_a_text_means(self, fakes: Fakes, cli: Cli) -> None:
+        fakes.answers["RunRule"] = cohort_pb2.RunRuleResponse(size=1, node_sizes=[17])
+        result = cli("run", "-", "--nodes", "--count", stdin="VIEW")
+        assert fakes.last("ParseRule").text == "VIEW"
+        assert result.stdout.splitlines()[-1] == "view  17"
+
+    def test_save_and_update_keep_what_a_text_means(
+        self, fakes: Fakes, listed: None, cli: Cli, parsed: rule_pb2.Rule
+    ) -> None:
+        fakes.answers["CreateCohort"] = cohort_pb2.CreateCohortResponse(cohort=a_cohort())
+        fakes.answers["UpdateCohort"] = cohort_pb2.UpdateCohortResponse(cohort=a_cohort())
+        assert cli("save", "Spenders", "VIEW").exit_code == 0
+        assert cli("update", "Spenders", "--rule", "VIEW").exit_code == 0
+        assert fakes.last("CreateCohort").cohort.rule == parsed
+        assert fakes.last("UpdateCohort").cohort.rule == parsed
+
+    def test_parse_prints_json_and_format_the_canonical_text(self, fakes: Fakes, cli: Cli) -> None:
+        assert json.loads(cli("parse", "VIEW").stdout) == {"did": {"eventType": "view"}}
+        assert json.loads(cli("parse", RULE).stdout) == json.loads(RULE)
+        assert cli("format", "VIEW").stdout == "view\n"
+        assert fakes.last("FormatRule").rule.did.event_type == "view"
+        assert cli("format", "-", stdin=RULE).stdout == "view\n"
+        assert fakes.last("FormatRule").rule.all.rules[0].did.event_type == "purchase"
+
+    def test_a_mistake_is_shown_with_its_caret(self, fakes: Fakes, cli: Cli) -> None:
+        said = "line 1, column 6: expected a count, not `x`\nview x\n     ^"
+        fakes.answers["RunRule"] = fakes.answers["ParseRule"] = Invalid("INVALID_RULE", said, "text")
+        for command in ("run", "parse", "format"):
+            result = cli(command, "view x")
+            assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"error: {said}\n")
 
 
 class TestCohorts:

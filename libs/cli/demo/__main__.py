@@ -71,7 +71,7 @@ def play(keep: bool) -> None:
 def stay(target: str, sync_id: str, customer: str) -> None:
     """Leave the server up and say what to try, until Ctrl-C."""
     command = f"{shlex.quote(sys.executable)} -m libs.cli.main --target {target}"
-    rule = '{"did": {"eventType": "purchase", "count": {"op": "AT_LEAST", "value": 2000}}}'
+    rule = "purchase at least 2000 times and not coupon_redemption in last 90 days"
     say("The server stays up. In another terminal, from this directory:\n")
     for rest in (
         "catalog purchase",

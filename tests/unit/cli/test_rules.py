@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from rich.console import Console
 
 from libs.cli.errors import Failed
-from libs.cli.rules_input import read_rule
+from libs.cli.rules_input import read_source
 from libs.cli.rules_words import preorder, rule_tree, rule_words
 from libs.gen.cohort.v1 import rule_pb2
 
@@ -29,6 +29,12 @@ all:
 """
 
 
+def read_rule(source: str) -> rule_pb2.Rule:
+    rule = read_source(source)
+    assert isinstance(rule, rule_pb2.Rule)
+    return rule
+
+
 def drawn(rule: rule_pb2.Rule, *notes: str) -> list[str]:
     text = io.StringIO()
     Console(file=text, width=200).print(rule_tree(rule, notes))
@@ -48,6 +54,23 @@ class TestInput:
         inline = '{"did": {"eventType": "view"}}'
         monkeypatch.setattr("sys.stdin", io.StringIO(inline))
         assert read_rule("-") == read_rule(inline)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["purchase", "all(view)", "not view", "any(a) or `x: y`", "", "a/b", "x" * 5000, 'cohort id "c"'],
+    )
+    def test_a_text_is_left_to_the_server(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert read_source(text) == text
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        assert read_source("-") == text
+
+    @pytest.mark.parametrize("name", ["lapsed", "lapsed.rule", "lapsed.txt"])
+    def test_a_file_holds_any_form(self, tmp_path: Path, name: str) -> None:
+        path = tmp_path / name
+        for text in ("view\n  and not purchase\n", YAML, f"# a comment\n---\n{YAML}", '{"all": {}}'):
+            path.write_text(text)
+            read = read_source(str(path))
+            assert read == text if text.startswith("view") else isinstance(read, rule_pb2.Rule)
 
     @pytest.mark.parametrize(
         ("text", "says"),
@@ -78,7 +101,7 @@ class TestWords:
         path.write_text(YAML.replace("12:30, 2026-01-01, true, null_ish", "x"))
         assert drawn(read_rule(str(path)), "7", "8", "9", "10") == [
             "all of  7",
-            '├── purchase where brand = "103" and price > 5 and country in ("NO", "yes", "x") '
+            '├── purchase where (brand = "103" and price > 5 and country in ("NO", "yes", "x")) '
             "at least 3 times from 2026-01-01 to 2026-01-31  8",
             "└── not  9",
             "    └── profile where city is not set  10",
@@ -90,7 +113,7 @@ class TestWords:
             ({"all": {}}, "everyone"),
             ({"any": {}}, "nobody"),
             ({"profile": {}}, "profile"),
-            ({"cohort": {"cohortId": "c-1"}}, "cohort id c-1"),
+            ({"cohort": {"cohortId": "c-1"}}, 'cohort id "c-1"'),
             ({"did": {"eventType": "v", "count": {"op": "EXACTLY", "value": 1}}}, "v exactly 1 time"),
             (
                 {"did": {"eventType": "v", "count": {"op": "BETWEEN", "value": 2, "upper": 4}}},
@@ -105,9 +128,9 @@ class TestWords:
                     {"test": {"attribute": "a", "op": "BETWEEN", "values": [1, 2.5]}},
                     {"test": {"attribute": "b", "op": "EQUALS", "values": [True]}},
                 ]}}}}}},
-                "v where not (a between 1 and 2.5 or b = true)",
+                "v where (not (a between 1 and 2.5 or b = true))",
             ),
-            ({}, "(empty)"),
+            ({}, "{}"),
         ],
     )  # fmt: skip
     def test_every_part_has_words(self, rule: dict[str, object], words: str) -> None:

@@ -157,14 +157,16 @@ class CohortServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ParseRule(self, request, context):
-        """Reads the text form of a rule. INVALID_ARGUMENT: a mistake, shown with a caret under the column.
+        """Reads the text form of a rule. INVALID_ARGUMENT: a mistake, shown with a caret under the column; line and
+        column, from 1 and in characters, are in the metadata of the ErrorInfo too. NOT_FOUND: a cohort of a name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FormatRule(self, request, context):
-        """Writes the canonical text form of a rule. INVALID_ARGUMENT: a bad rule.
+        """Writes the canonical text form of a rule. INVALID_ARGUMENT: a bad rule, or one that is too large for a
+        text (RULE_TOO_LARGE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

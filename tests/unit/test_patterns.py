@@ -1,0 +1,33 @@
+import pytest
+
+from libs.patterns import compile_pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        ("b", "abc", True),
+        ("^b", "abc", False),
+        ("c$", "abc", True),
+        ("c$", "abc\n", False),
+        (r"^\w$", "é", False),
+        (r"\d", "٣", False),
+        ("日.", "x日本", True),
+        ("", "", True),
+        ("(a+)+$", "a" * 100_000 + "b", False),
+    ],
+)
+def test_a_match_may_be_anywhere_and_classes_are_ascii(pattern: str, text: str, matches: bool) -> None:
+    assert (compile_pattern(pattern).search(text) is not None) is matches
+
+
+def test_case_is_ignored_on_demand() -> None:
+    assert compile_pattern("ÀB", ignore_case=True).search("xàb")
+    assert not compile_pattern("ÀB").search("xàb")
+
+
+@pytest.mark.parametrize("pattern", ["a(", "(?=a)", r"\1", "((a{100}){100}){100}", "[b-a]", "\\"])
+def test_what_is_no_pattern_is_refused_in_words(pattern: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        compile_pattern(pattern)
+    assert capfd.readouterr() == ("", "")
