@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
-from services.sync.delivered import Entry
+from services.sync.delivered import Entry, Removal
 from services.sync.diff import size
 from services.sync.model import SyncId
 from services.sync.store import Store
@@ -58,9 +58,9 @@ def test_the_cache_is_the_rows_less_the_stale_ones(steps):
                 assert all(entry(p, epoch).number in numbers[f"s{p % 2}"] for p in fresh)
                 assert store.delivered.ledger(txn, SYNC).rows == len(held)
                 stale = store.delivered.find_removed(txn, SYNC, {}, b"", 1000)
-                assert set(stale.customer_ids) == {name(p) for p in held - fresh}
+                assert {r.customer_id for r in stale.removals} == {name(p) for p in held - fresh}
                 everybody = store.delivered.find_removed(txn, SYNC, numbers, b"", 1000)
-                assert set(everybody.customer_ids) == {name(p) for p in held}
+                assert {r.customer_id for r in everybody.removals} == {name(p) for p in held}
         store.environment.close()
 
 
@@ -75,8 +75,8 @@ def test_removed_customers_are_found_in_pages_and_other_syncs_stay_apart(tmp_pat
     with store.read() as txn:
         first = store.delivered.find_removed(txn, SYNC, gone, b"", 3)
         rest = store.delivered.find_removed(txn, SYNC, gone, first.after, 3)
-    assert first.customer_ids == ["c-001", "c-004", "c-005"]
-    assert rest == (["c-009"], None)
+    assert [r.customer_id for r in first.removals] == ["c-001", "c-004", "c-005"]
+    assert rest == ([Removal("c-009")], None)
     with store.write() as txn:
         store.delivered.drop(txn, SYNC)
     with store.read() as txn:
