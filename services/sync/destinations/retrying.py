@@ -30,8 +30,8 @@ class Patience:
     longest_wait: float = 60.0
     longest_retry_after: float = 300.0
     """A receiver that asks for a longer pause is not waited for: the next run sends the rest."""
-    longest_account_wait: float = 3600.0
-    """The same for an ad account, whose limits are those of an hour."""
+    longest_account_wait: float = 3660.0
+    """The same for an ad account, whose limits are those of an hour; they are counted by the minute."""
     timeout: float = 30.0
     upload_timeout: float = 120.0
     """A call with 10,000 customers in it may take longer to be answered."""

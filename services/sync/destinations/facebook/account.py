@@ -48,8 +48,7 @@ class Account:
     @property
     def spent(self) -> int:
         """How many calls there were in the last hour."""
-        oldest = self._clock() - HOUR_MS
-        while self._calls and self._calls[0][0] * MINUTE_MS <= oldest:
+        while self._calls and _expiry(self._calls[0][0]) <= self._clock():
             self._calls.popleft()
         return sum(count for _, count in self._calls)
 
@@ -67,7 +66,7 @@ class Account:
         """Return how many seconds the account is to be left alone."""
         now, until = self._clock(), self._blocked_until
         if self.spent >= self.budget:
-            until = max(until, self._calls[0][0] * MINUTE_MS + HOUR_MS + 1)
+            until = max(until, _expiry(self._calls[0][0]))
         return max(0, until - now) / 1000
 
     def count(self) -> None:
@@ -118,6 +117,11 @@ class Accounts:
         if place not in self._accounts:
             self._accounts[place] = Account(account_id, self._clock)
         return self._accounts[place]
+
+
+def _expiry(minute: int) -> int:
+    """Return when the last call of a minute is an hour old, in ms."""
+    return (minute + 1) * MINUTE_MS + HOUR_MS
 
 
 def _entries(header: str) -> Iterator[Mapping[str, Any]]:

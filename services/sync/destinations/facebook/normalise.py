@@ -59,7 +59,7 @@ def birth_day(value: str, country: str) -> str:
 
 def name(value: str, country: str) -> str:
     """Return a first or last name trimmed, in lower case, without punctuation."""
-    return "".join(char for char in _lower(value) if unicodedata.category(char)[0] not in "PSC").strip()
+    return _without(value, "PSC").strip()
 
 
 def city(value: str, country: str) -> str:
@@ -77,7 +77,9 @@ def state(value: str, country: str) -> str:
 
 def postal_code(value: str, country: str) -> str:
     """Return a postal code in lower case, without spaces and dashes; of the US its first five digits."""
-    value = "".join(char for char in _lower(value) if unicodedata.category(char) not in ("Zs", "Pd", "Cc"))
+    value = _lower(value)
+    if not _is_bare(value):
+        value = "".join(char for char in value if unicodedata.category(char) not in ("Zs", "Pd", "Cc"))
     if country != "us":
         return value
     found = US_ZIP.fullmatch(value)
@@ -122,6 +124,19 @@ def _lower(value: str) -> str:
     return unicodedata.normalize("NFC", value.strip().lower())
 
 
+def _is_bare(value: str) -> bool:
+    """Whether there are only letters and digits of ASCII, as mostly: nothing to look up in Unicode's tables."""
+    return value.isascii() and value.isalnum()
+
+
+def _without(value: str, kinds: str) -> str:
+    """Return a value in lower case without characters of these kinds (the first letters of categories)."""
+    value = _lower(value)
+    if _is_bare(value):
+        return value
+    return "".join(char for char in value if unicodedata.category(char)[0] not in kinds)
+
+
 def _birth_date(value: str) -> str:
     value = value.strip()
     try:
@@ -130,7 +145,7 @@ def _birth_date(value: str) -> str:
         return ""
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # read once
 def _countries() -> dict[str, str]:
     """Return the codes by code and by name, both in lower case, as the tzdata package lists them."""
     table = (resources.files("tzdata") / "zoneinfo" / "iso3166.tab").read_text(encoding="utf-8")

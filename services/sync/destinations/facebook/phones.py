@@ -24,8 +24,10 @@ def normalise(number: str, region: str) -> str:
 
     `region` (ISO 3166-1 alpha-2, or "") is where a number without a country code is taken to be from.
     """
-    plain = "" if OPTIONAL_ZERO in number else number.translate(SEPARATORS)
-    region = region.upper()
+    number, region = number.strip(), region.upper()
+    if OPTIONAL_ZERO in number:
+        return _parsed(number, region)
+    plain = number.translate(SEPARATORS)
     if plain.startswith("+"):
         return _international(plain[1:]) or _parsed(number, "")
     if plain.startswith("00") and (found := _international(plain[2:]) or _parsed(f"+{plain[2:]}", "")):
@@ -81,7 +83,9 @@ def _national(digits: str, region: str) -> str:
     rules = _rules(region)
     if rules is None or not PLAIN.fullmatch(digits) or digits.startswith(rules.code):
         return ""
-    return rules.code + digits if _is_plain(digits, rules) else ""
+    whole = _rules(_region_of_code(rules.code))  # the library takes lengths from the code's main region
+    is_plain = whole is not None and len(digits) in whole.lengths and _is_plain(digits, rules)
+    return rules.code + digits if is_plain else ""
 
 
 def _is_plain(national: str, rules: _Rules | None) -> bool:

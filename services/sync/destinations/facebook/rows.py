@@ -26,6 +26,8 @@ LIMITED_VALUE = ("LDU",)
 SHA256_HEX = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 CACHED_VALUES = 1 << 16
 """How many hashes of a low-cardinality key (gender, country, …) are kept: some 10 MB when full."""
+AT_HOME = frozenset({"PHONE", "ST", "ZIP"})
+"""Keys that are written otherwise in different countries."""
 CACHED_KEYS = frozenset({"GEN", "DOBY", "DOBM", "DOBD", "FN", "LN", "CT", "ST", "ZIP", "COUNTRY"})
 
 Cell = bytes | str | None
@@ -37,33 +39,37 @@ class Matcher:
     """Makes the rows of one destination."""
 
     def __init__(self, settings: FacebookSettings) -> None:
-        self._keys = [key for key in MATCH_KEYS if key.name in settings.match_keys]
+        keys = [key for key in MATCH_KEYS if key.name in settings.match_keys]
         attributes = {**{key.name: key.attribute for key in MATCH_KEYS}, **settings.match_attributes}
         self._country = attributes["COUNTRY"]
         self._default_country = settings.default_country.lower()
-        self._mask = sum(1 << MATCH_KEYS.index(key) for key in self._keys)
+        self._mask = sum(1 << MATCH_KEYS.index(key) for key in keys)
         if settings.limited_data_use:
             self._mask |= LIMITED
-        self._columns = [(attributes[key.name], _cell_maker(key), key) for key in self._keys]
-        wanted = [attribute for attribute, _, _ in self._columns if attribute]
-        needs_country = {"PHONE", "ST", "ZIP"} & set(settings.match_keys)
-        self.attributes = tuple(dict.fromkeys([*wanted, *([self._country] if needs_country else [])]))
+        self._columns = [
+            (attributes[key.name], _cell_maker(key), key.distinct, key.name in AT_HOME, key.name == "PHONE")
+            for key in keys
+        ]
+        self._needs_home = any(key.name in AT_HOME for key in keys)
+        wanted = [attributes[key.name] for key in keys if attributes[key.name]]
+        self.attributes = tuple(dict.fromkeys([*wanted, *([self._country] if self._needs_home else [])]))
 
     def row(self, member: Member) -> bytes | Unmatchable:
         """Return a customer's row in its kept form, or why there is none."""
-        profile = member.profile
-        home = _text(profile.get(self._country))
+        profile, customer_id = member.profile, member.entry.customer_id
+        home = _text(profile.get(self._country)) if self._needs_home else ""
         home = country_code(home) if home else ""
         cells: list[Cell] = []
         matchable = tried = False
-        for attribute, make, key in self._columns:
-            value = _text(profile.get(attribute)) if attribute else member.entry.customer_id
-            country = home or self._default_country if key.name == "PHONE" else home
-            cell = make(value, country) if value else None
+        for attribute, make, distinct, at_home, is_phone in self._columns:
+            value = _text(profile.get(attribute)) if attribute else customer_id
+            cell = None
+            if value:
+                country = home if at_home else ""
+                cell = make(value, country or self._default_country if is_phone else country)
+                tried = tried or distinct
             cells.append(cell)
-            if key.distinct:
-                matchable = matchable or cell is not None
-                tried = tried or bool(value)
+            matchable = matchable or (distinct and cell is not None)
         if not matchable:
             return Unmatchable(INVALID if tried else UNMATCHED)
         return _encoder.encode([self._mask, *cells])
