@@ -97,7 +97,7 @@ class SyncHarness:
         made = await self.call("CreateDestination", {"destination": {"name": name, "webhook": webhook}})
         return str(made["destination"]["destinationId"])
 
-    async def file(self, path: Path, file_format: str = "CSV", name: str = "file") -> str:
+    async def file(self, path: Path | str, file_format: str = "CSV", name: str = "file") -> str:
         """Make a file destination and return its id."""
         settings = {"path": str(path), "format": file_format}
         made = await self.call("CreateDestination", {"destination": {"name": name, "file": settings}})
