@@ -143,6 +143,16 @@ class Delivered:
         self._keep(txn, sync_id, msgspec.structs.replace(ledger, rows=rows))
         return added, removed
 
+    def find(self, txn: Any, sync_id: SyncId, customer_id: str) -> Entry | None:
+        """Return a delivered customer, None for one who is not, or whose number is stale."""
+        ledger, row = self.ledger(txn, sync_id), txn.get(_row_key(sync_id, customer_id), db=self._rows)
+        if row is None:
+            return None
+        generation, index, number = ROW.unpack_from(row)
+        if generation != ledger.generation:
+            return None
+        return Entry(customer_id, ledger.shards[index], number, _key_of(row))
+
     def find_removed(self, txn: Any, sync_id: SyncId, gone: Numbers, after: bytes, most: int) -> Found:
         """Return up to `most` customers behind key `after` whose row is stale or has a number in `gone`.
 
@@ -161,11 +171,14 @@ class Delivered:
         return Found(found, None)
 
     def held_by_others(self, txn: Any, sync_id: SyncId, removals: Sequence[Removal]) -> set[str]:
-        """Return the customers of these whose key somebody else has too, who is not among them.
+        """Return the customers of these whose key a delivered customer has too, who is not among them.
 
         Nothing may be sent to remove such a customer: the destination would take the other one off as well.
         """
-        leaving = Counter(removal.key for removal in removals if removal.key)
+        leaving: Counter[bytes] = Counter()
+        for removal in removals:
+            row = txn.get(_row_key(sync_id, removal.customer_id), db=self._rows) if removal.key else None
+            leaving[removal.key] += row is not None
         shared = {key for key, count in leaving.items() if self._holders(txn, sync_id, key) > count}
         return {removal.customer_id for removal in removals if removal.key in shared}
 

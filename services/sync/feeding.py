@@ -18,8 +18,9 @@ import msgspec
 from pyroaring import BitMap
 
 from services.sync.delivered import Entry, Removal
-from services.sync.destinations.base import Addition, Feed, Opening, Page, Receipt, Unmatchable
+from services.sync.destinations.base import Addition, Feed, Opening, Page, Receipt, Unmatchable, Untaken
 from services.sync.diff import size, slices
+from services.sync.in_flight import Sent
 from services.sync.members import Members, MemberSet
 from services.sync.model import Mode, Run, Sync
 from services.sync.planning import GROUP, Plan
@@ -35,6 +36,8 @@ class Draft:
     removes: list[Removal] = field(default_factory=list)
     unmatched: list[tuple[Entry, str]] = field(default_factory=list)
     standing: list[tuple[Addition, str]] = field(default_factory=list)
+    orphans: bool = False
+    """Whether its removals are of people who were never noted as delivered, and so are in no figure."""
 
     @property
     def is_empty(self) -> bool:
@@ -96,6 +99,7 @@ class Feeding:
 
     async def _change(self, feed: Feed, opening: Opening) -> None:
         pages = -(-(opening.adds + opening.removes) // feed.page_size)
+        pages += -(-len(self._plan.orphans) // feed.page_size)
         await self._store.writing(lambda txn: self._progress.update(txn, batches=pages))
         number = 0
         async for draft, following in _looking_ahead(self._drafts(feed)):
@@ -109,7 +113,7 @@ class Feeding:
                 last_adds=not (following and following.adds),
                 last_removes=not (following and following.removes),
             )
-            receipt = await feed.send(page) if page.adds or page.removes else Receipt()
+            receipt = await self._send(feed, page, draft.orphans) if page.adds or page.removes else Receipt()
             run = await self._store.writing(partial(self._acknowledge, draft=draft, receipt=receipt))
             if following or draft.is_empty:
                 self._progress.check_going(run)
@@ -117,9 +121,28 @@ class Feeding:
         warnings = await feed.finish(opening, ledger.rows)
         await self._store.writing(partial(self._end, warnings=warnings))
 
+    async def _send(self, feed: Feed, page: Page, orphans: bool) -> Receipt:
+        """Send a page, noted as under way; a failure leaves the note unless nothing was taken for certain.
+
+        Of orphans there is a note already, which stays.
+        """
+        sync_id, in_flight, epoch = self._sync.sync_id, self._store.in_flight, self._members.epoch
+        sent = [Sent(epoch, _entry(addition)) for addition in page.adds]
+        if not orphans:
+            sent += [Sent("", Entry(r.customer_id, "", 0, r.key), removing=True) for r in page.removes]
+        await self._store.writing(lambda txn: in_flight.begin(txn, sync_id, sent))
+        try:
+            return await feed.send(page)
+        except Untaken:
+            ids = [one.entry.customer_id for one in sent]
+            await self._store.writing(lambda txn: in_flight.end(txn, sync_id, ids))
+            raise
+
     async def _drafts(self, feed: Feed) -> AsyncIterator[Draft]:
         """Yield drafts, removes first: a run that stops half-way has taken people off."""
         plan, most = self._plan, feed.page_size
+        for start in range(0, len(plan.orphans), most):
+            yield Draft(removes=list(plan.orphans[start : start + most]), orphans=True)
         removes: list[Removal] = []
         after: bytes | None = b"" if plan.removes else None
         while after is not None:
@@ -173,6 +196,11 @@ class Feeding:
 
     def _acknowledge(self, txn: Any, draft: Draft, receipt: Receipt) -> Run:
         refused = receipt.refused
+        settled = [
+            *(addition.customer_id for addition in draft.adds),
+            *(r.customer_id for r in draft.removes),
+        ]
+        self._store.in_flight.end(txn, self._sync.sync_id, settled)
         added, removed = self._store.delivered.acknowledge(
             txn,
             self._sync.sync_id,
@@ -180,7 +208,8 @@ class Feeding:
             [removal.customer_id for removal in draft.removes if removal.customer_id not in refused],
         )
         rejected = self._reject(txn, draft, receipt)
-        rejected.update(refused[r.customer_id] for r in draft.removes if r.customer_id in refused)
+        if not draft.orphans:
+            rejected.update(refused[r.customer_id] for r in draft.removes if r.customer_id in refused)
         run = self._progress.read(txn)
         return self._progress.update(
             txn,

@@ -4,6 +4,7 @@ A *feed* takes changes a page at a time and acknowledges each; a *snapshot* take
 place of the one before at once. `services.sync.run` knows these two and no type of destination.
 
     DeliveryError          the message is for people: no secret and no personal data in it
+    ├── Untaken            for certain, nothing of what was sent was taken
     ├── Passing            it may pass: trying again later can help
     └── Blocked            a person must do something first: the sync is paused
 """
@@ -27,6 +28,10 @@ REFUSED = "REFUSED"
 
 class DeliveryError(Exception):
     """The destination did not take what was sent, and trying again at once will not help."""
+
+
+class Untaken(DeliveryError):
+    """The destination said no to the whole page, the first time it saw it."""
 
 
 class Passing(DeliveryError):

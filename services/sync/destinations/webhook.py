@@ -19,7 +19,16 @@ from standardwebhooks import Webhook
 
 from libs.clock import Clock
 from services.sync.destinations.addresses import AddressRefused, Unresolvable, resolve
-from services.sync.destinations.base import Blocked, DeliveryError, Feed, Opening, Page, Passing, Receipt
+from services.sync.destinations.base import (
+    Blocked,
+    DeliveryError,
+    Feed,
+    Opening,
+    Page,
+    Passing,
+    Receipt,
+    Untaken,
+)
 from services.sync.destinations.retrying import Patience, persist
 from services.sync.model import WebhookSettings
 
@@ -73,15 +82,20 @@ class WebhookTarget(Feed):
         await self._client.aclose()
 
     async def _deliver(self, message_id: str, content: bytes, attempts: int) -> None:
+        made_before = self.attempts
+
+        async def post() -> None:
+            await self._post(message_id, content, first=self.attempts == made_before)
+
         await persist(
-            lambda: self._post(message_id, content),
+            post,
             self._patience,
             "the webhook",
             attempts=attempts,
             check_going=self.check_going,
         )
 
-    async def _post(self, message_id: str, content: bytes) -> None:
+    async def _post(self, message_id: str, content: bytes, *, first: bool) -> None:
         self.attempts += 1
         host = self._url.host
         try:
@@ -112,7 +126,8 @@ class WebhookTarget(Feed):
                 f"(cohort destinations update), then resume the sync",
             )
         hint = "; redirects are not followed" if 300 <= status < 400 else ""
-        raise DeliveryError(f"the webhook refused the page: {answer}{hint}")
+        refused = f"the webhook refused the page: {answer}{hint}"
+        raise Untaken(refused) if first else DeliveryError(refused)
 
     async def _exchange(self, message_id: str, content: bytes) -> tuple[int, float | None]:
         """POST to the first address that can be connected to, all having been checked."""
