@@ -289,6 +289,7 @@ class Feeding:
         entries = (msgspec.json.decode(line, type=Entry) for line in taken)
         gone = (msgspec.json.decode(line, type=str) for line in dropped)
         added, _ = delivered.acknowledge(txn, sync_id, entries, gone)
+        self._store.in_flight.drop(txn, sync_id)  # whatever it was, the full set has settled it
         self._progress.update(txn, delivered_adds=added, delivered_removes=removed)
 
 

@@ -33,7 +33,7 @@ class Patience:
     longest_account_wait: float = 3660.0
     """The same for an ad account, whose limits are those of an hour; they are counted by the minute."""
     timeout: float = 30.0
-    upload_timeout: float = 120.0
+    upload_timeout: float = 60.0
     """A call with 10,000 customers in it may take longer to be answered."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 

@@ -335,6 +335,43 @@ async def test_replace_puts_the_full_set_in_place_of_what_was_there(sync, cohort
     assert graph.values(audience_id, "EMAIL") == hashes("cem", "dee"), "what replaced it is known by its rows"
 
 
+async def test_what_replace_has_settled_is_not_settled_again(sync, cohorts, graph, only):
+    cohort_id = cohorts.add_cohort("C", people(cohorts, "ann"))
+    sync_id = (await sync.sync(cohort_id, await sync.facebook(graph)))["syncId"]
+    graph.misbehave(error(4711, apply=True, on="POST users"))
+    assert (await sync.run(sync_id))["state"] == "FAILED"
+    for mode in ("REPLACE", "MIRROR"):
+        await sync.call("UpdateSync", {"sync": {"syncId": sync_id, "mode": mode}, "updateMask": "mode"})
+        assert (await sync.run(sync_id))["state"] == "SUCCEEDED"
+        assert only() == hashes("ann")
+
+
+async def test_who_was_added_under_a_lost_answer_and_has_left_is_taken_off(sync, cohorts, graph, only):
+    cohort_id = cohorts.add_cohort("C", people(cohorts, "ann", "bob"))
+    sync_id = (await sync.sync(cohort_id, await sync.facebook(graph)))["syncId"]
+    graph.misbehave(error(4711, apply=True, on="POST users"))
+    assert (await sync.run(sync_id))["state"] == "FAILED"
+    assert only() == hashes("ann", "bob"), "it was done, and nobody knows"
+    cohorts.cohorts[cohort_id].members = {"bob"}
+    await sync.restart()
+    run = await sync.run(sync_id)
+    assert (run["state"], counts(run)) == ("SUCCEEDED", (1, 0, 1, 0))
+    assert only() == hashes("bob")
+
+
+async def test_who_was_removed_under_a_lost_answer_and_is_back_is_added_again(sync, cohorts, graph, only):
+    cohort_id = cohorts.add_cohort("C", people(cohorts, "ann", "bob"))
+    sync_id = (await sync.sync(cohort_id, await sync.facebook(graph)))["syncId"]
+    await sync.run(sync_id)
+    cohorts.cohorts[cohort_id].members = {"bob"}
+    graph.misbehave(error(4711, apply=True, on="DELETE users"))
+    assert (await sync.run(sync_id))["state"] == "FAILED"
+    assert only() == hashes("bob"), "it was done, and nobody knows"
+    cohorts.cohorts[cohort_id].members = {"ann", "bob"}
+    assert (await sync.run(sync_id))["state"] == "SUCCEEDED"
+    assert only() == hashes("ann", "bob")
+
+
 async def test_add_only_takes_nobody_off(sync, cohorts, graph, only):
     cohort_id = cohorts.add_cohort("C", people(cohorts, "ann", "bob"))
     made = await sync.sync(cohort_id, await sync.facebook(graph), mode="ADD_ONLY")

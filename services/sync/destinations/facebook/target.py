@@ -6,14 +6,13 @@ sync bears the sync's id in its description: an audience that was made and not n
 that somebody else made is ever taken over.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
+from services.sync.destinations import blocking
 from services.sync.destinations.base import (
     REFUSED,
     Blocked,
@@ -52,7 +51,6 @@ class FacebookTarget(Feed):
         self._patience = patience
         self._matcher = Matcher(settings)
         self.fields = self._matcher.attributes
-        self._thread = ThreadPoolExecutor(1, "facebook")  # the SDK blocks; one call at a time
         self._graph = Graph(
             settings.ad_account_id,
             settings.access_token,
@@ -125,7 +123,6 @@ class FacebookTarget(Feed):
 
     async def close(self) -> None:
         """Close the connections."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
         self._graph.close()
 
     # Uploads
@@ -184,9 +181,9 @@ class FacebookTarget(Feed):
         return await persist(attempt, self._patience, "Meta", attempts=attempts, check_going=self.check_going)
 
     async def _once(self, work: Callable[[], T]) -> T:
-        """Call as soon as the account may be called, in the thread."""
+        """Call as soon as the account may be called, in a thread, as the SDK blocks."""
         await self._account.admit(self._patience, self.check_going)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await blocking.call(work)
 
     def _calling(self) -> None:
         self.attempts += 1
