@@ -39,7 +39,7 @@ generate: setup
 lock:
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile $(LOCK) --all-extras --output-file requirements.lock pyproject.toml
-	$(BIN)/uv pip compile $(LOCK) --extra files --output-file requirements-run.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --extra files --extra facebook --output-file requirements-run.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results

@@ -43,6 +43,7 @@ class Options:
     allow_loopback: bool = False
     time_zone: str | None = None
     cohort_target: str = ""
+    destination_hosts: tuple[str, ...] = ()
 
 
 class Process:
@@ -83,6 +84,7 @@ class Process:
             options.api_key,
             clock=self.clock,
             allow_loopback=options.allow_loopback,
+            destination_hosts=options.destination_hosts,
         )
         self.stack.push_async_callback(app.close)
         self.server.add(sync_pb2.DESCRIPTOR.services_by_name["SyncService"], app.servicer)

@@ -7,7 +7,16 @@ from uuid import uuid4
 
 import typer
 
-from libs.cli import names
+from libs.cli import destination_kinds, names
+from libs.cli.destination_kinds import (
+    Country,
+    Limited,
+    MatchKeys,
+    TokenFile,
+    access_token,
+    create,
+    set_match_keys,
+)
 from libs.cli.errors import Failed
 from libs.cli.options import Json, Yes
 from libs.cli.output import instant, say, show_facts, show_json, show_table
@@ -15,7 +24,8 @@ from libs.cli.session import can_ask, session_of
 from libs.gen.cohort.v1 import sync_pb2
 
 app = typer.Typer(no_args_is_help=True, help="Manage destinations: where the members of cohorts are sent.")
-adding = typer.Typer(no_args_is_help=True, help="Add a destination: a webhook or a file.")
+adding = typer.Typer(no_args_is_help=True, help="Add a destination.")
+destination_kinds.register(adding)
 app.add_typer(adding, name="add")
 
 
@@ -24,6 +34,7 @@ class Format(StrEnum):
 
     CSV = "csv"
     JSON_LINES = "json-lines"
+    PARQUET = "parquet"
 
     def to_proto(self) -> Any:
         """Return the enum value of the contract."""
@@ -59,17 +70,21 @@ def describe(destination: Any) -> tuple[str, str]:
         written = sync_pb2.FileDestination.Format.Name(destination.file.format)
         return f"file ({written.lower().replace('_', '-')})", destination.file.path
     if kind == "facebook_ads":
-        return "facebook ads", destination.facebook_ads.ad_account_id
-    return ("grpc", destination.grpc.target) if kind == "grpc" else ("", "")
+        return "facebook ads", f"act_{destination.facebook_ads.ad_account_id}"
+    return ("plug-in", destination.grpc.target) if kind == "grpc" else ("", "")
 
 
-def _create(context: typer.Context, destination: Any, as_json: bool) -> None:
-    request = sync_pb2.CreateDestinationRequest(destination=destination, request_id=uuid4().hex)
-    response = session_of(context).sync().CreateDestination(request)
-    if as_json:
-        show_json(response)
-        return
-    say(f"added {response.destination.name!r} as {response.destination.destination_id}")
+def facebook_facts(facebook: Any) -> list[tuple[str, str]]:
+    """Return what a Facebook Ads destination has beside its account."""
+    attributes = facebook.match_attributes
+    keys = [f"{key}={attributes[key]}" if key in attributes else key for key in facebook.match_keys]
+    return [
+        ("audience", facebook.audience_id or "one made for each sync"),
+        ("match keys", ", ".join(keys)),
+        ("limited data use", "yes" if facebook.limited_data_use else "no"),
+        *([("default country", facebook.default_country)] if facebook.default_country else []),
+        *([("graph url", facebook.graph_url)] if facebook.graph_url else []),
+    ]
 
 
 @adding.command("webhook")
@@ -86,14 +101,16 @@ def add_webhook(
     Example: cohort destinations add webhook crm --url https://crm.example/cohort --secret-file crm.secret
     """
     webhook = sync_pb2.WebhookDestination(url=url, signing_secret=signing_secret(secret, secret_file))
-    _create(context, sync_pb2.Destination(name=name, webhook=webhook), as_json)
+    create(context, sync_pb2.Destination(name=name, webhook=webhook), as_json)
 
 
 @adding.command("file")
 def add_file(
     context: typer.Context,
     name: Name,
-    path: Annotated[str, typer.Option(help="An absolute path on the machine of the sync service.")],
+    path: Annotated[
+        str, typer.Option(help="An absolute path on the machine of the sync service, or a URL such as s3://.")
+    ],
     file_format: Annotated[Format, typer.Option("--format", help="How members are written.")] = Format.CSV,
     as_json: Json = False,
 ) -> None:
@@ -102,7 +119,7 @@ def add_file(
     Example: cohort destinations add file nightly --path /srv/audiences/lapsed.csv --format csv
     """
     file = sync_pb2.FileDestination(path=path, format=file_format.to_proto())
-    _create(context, sync_pb2.Destination(name=name, file=file), as_json)
+    create(context, sync_pb2.Destination(name=name, file=file), as_json)
 
 
 @app.command("list")
@@ -135,6 +152,8 @@ def show(context: typer.Context, destination: Named, as_json: Json = False) -> N
     shown = response.destination
     kind, where = describe(shown)
     facts = [("name", shown.name), ("id", shown.destination_id), ("type", kind), ("where", where)]
+    if kind == "facebook ads":
+        facts += facebook_facts(shown.facebook_ads)
     show_facts(
         [*facts, ("created", instant(shown, "create_time")), ("updated", instant(shown, "update_time"))]
     )
@@ -168,6 +187,13 @@ def update(
     secret_file: SecretFile = None,
     path: Annotated[str | None, typer.Option(help="The new path of a file.")] = None,
     file_format: Annotated[Format | None, typer.Option("--format", help="The new format of a file.")] = None,
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="Give Facebook Ads another access token, read as on add.")
+    ] = False,
+    token_file: TokenFile = None,
+    match_key: MatchKeys = None,
+    limited_data_use: Limited = None,
+    default_country: Country = None,
     as_json: Json = False,
 ) -> None:
     """Change the name or the settings of a destination.
@@ -175,8 +201,7 @@ def update(
     Example: cohort destinations update crm --url https://crm.example/v2/cohort
     """
     session = session_of(context)
-    changed = sync_pb2.Destination()
-    paths = []
+    changed, paths = sync_pb2.Destination(), []
     new_secret = signing_secret(secret, secret_file)
     if name is not None:
         changed.name = name
@@ -187,16 +212,28 @@ def update(
     if new_secret:
         changed.webhook.signing_secret = new_secret
         paths.append("webhook.signing_secret")
-    if (paths and paths[-1].startswith("webhook")) and (path is not None or file_format is not None):
-        raise Failed("--url and --secret are for webhooks, --path and --format for files: say one kind")
+    files = sync_pb2.FileDestination()
     if path is not None:
-        changed.file.path = path
+        files.path = path
         paths.append("file.path")
     if file_format is not None:
-        changed.file.format = file_format.to_proto()
+        files.format = file_format.to_proto()
         paths.append("file.format")
+    facebook, facebook_paths = _facebook_changes(
+        new_token or token_file is not None, token_file, match_key, limited_data_use, default_country
+    )
+    paths += facebook_paths
+    if len({one.partition(".")[0] for one in paths if "." in one}) > 1:
+        raise Failed(
+            "--url and --secret are for webhooks, --path and --format for files, the rest for Facebook Ads: "
+            "say one kind"
+        )
     if not paths:
-        raise Failed("nothing to change: say --name, --url, --secret, --path or --format")
+        raise Failed("nothing to change: `cohort destinations update --help` says what can be")
+    if any(one.startswith("file") for one in paths):
+        changed.file.CopyFrom(files)
+    if facebook_paths:
+        changed.facebook_ads.CopyFrom(facebook)
     changed.destination_id = names.destination_named(session, destination).destination_id
     request = sync_pb2.UpdateDestinationRequest(destination=changed, request_id=uuid4().hex)
     request.update_mask.paths.extend(paths)
@@ -205,6 +242,30 @@ def update(
         show_json(response)
         return
     say(f"updated {response.destination.name!r}")
+
+
+def _facebook_changes(
+    new_token: bool,
+    token_file: Path | None,
+    match_key: list[str] | None,
+    limited_data_use: bool | None,
+    default_country: str | None,
+) -> tuple[sync_pb2.FacebookAdsDestination, list[str]]:
+    """Return what is to change of a Facebook Ads destination, and its paths."""
+    facebook, paths = sync_pb2.FacebookAdsDestination(), []
+    if new_token:
+        facebook.access_token = access_token(token_file)
+        paths.append("access_token")
+    if match_key:
+        set_match_keys(facebook, match_key)
+        paths += ["match_keys", "match_attributes"]
+    if limited_data_use is not None:
+        facebook.limited_data_use = limited_data_use
+        paths.append("limited_data_use")
+    if default_country is not None:
+        facebook.default_country = default_country
+        paths.append("default_country")
+    return facebook, [f"facebook_ads.{path}" for path in paths]
 
 
 @app.command()

@@ -21,7 +21,8 @@ Listen = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen;
 Insecure = Annotated[
     bool,
     typer.Option(
-        "--insecure", help="For development: ask for no key, listen on loopback only, let webhooks be there."
+        "--insecure",
+        help="For development: ask for no key, listen on loopback only, let destinations be there.",
     ),
 ]
 Plaintext = Annotated[
@@ -34,6 +35,16 @@ TimeZone = Annotated[
 ]
 CohortTarget = Annotated[
     str, typer.Option(metavar="HOST:PORT", help="The cohort service to ask for members.")
+]
+
+DestinationHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--destination-host",
+        metavar="HOST:PORT",
+        envvar="COHORT_DESTINATION_HOSTS",
+        help="Let plug-ins, other Graph APIs and storage servers be there. Repeatable.",
+    ),
 ]
 
 DEFAULT_DATA = Path("data")
@@ -64,6 +75,7 @@ def serve(
     time_zone: TimeZone = None,
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
+    destination_host: DestinationHost = None,
 ) -> None:
     """Run everything in one process on one port: ingest, cohort and sync.
 
@@ -74,7 +86,8 @@ def serve(
     """
     from libs.cli import compose
 
-    _run(compose.serve_all, data_dir, listen, insecure, allow_plaintext, time_zone=time_zone)
+    hosts = tuple(destination_host or ())
+    _run(compose.serve_all, data_dir, listen, insecure, allow_plaintext, time_zone=time_zone, hosts=hosts)
 
 
 def ingest(
@@ -116,6 +129,7 @@ def sync(
     listen: Listen = "127.0.0.1:50053",
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
+    destination_host: DestinationHost = None,
 ) -> None:
     """Run the sync service: keeps destinations in step with the cohorts of a cohort service.
 
@@ -123,7 +137,16 @@ def sync(
     """
     from libs.cli import compose
 
-    _run(compose.serve_sync, data_dir, listen, insecure, allow_plaintext, cohort_target=cohort_target)
+    hosts = tuple(destination_host or ())
+    _run(
+        compose.serve_sync,
+        data_dir,
+        listen,
+        insecure,
+        allow_plaintext,
+        cohort_target=cohort_target,
+        hosts=hosts,
+    )
 
 
 def _run(
@@ -135,6 +158,7 @@ def _run(
     *,
     time_zone: str | None = None,
     cohort_target: str = "",
+    hosts: tuple[str, ...] = (),
 ) -> None:
     """Check the options, then serve until told to stop."""
     from libs.cli.compose import Options, Process
@@ -148,7 +172,7 @@ def _run(
         raise Failed("set COHORT_API_KEY to the key that clients must send, or start with --insecure")
     _log_to_stderr()
     sys.setswitchinterval(SWITCH_SECONDS)
-    options = Options(data_dir.absolute(), listen, api_key, insecure, time_zone, cohort_target)
+    options = Options(data_dir.absolute(), listen, api_key, insecure, time_zone, cohort_target, hosts)
 
     async def main() -> None:
         await serving(Process(options))

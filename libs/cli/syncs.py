@@ -311,4 +311,5 @@ def run_words(run: Any) -> str:
         f"{count(run.delivered_removes)} of {count(run.planned_removes)} removed"
     )
     refused = "".join(f", {count(one.count)} {one.reason}" for one in run.rejected)
-    return f"{state}: {done}{refused}" + (f"; {run.error}" if run.error else "")
+    said = "".join(f"; {text}" for text in (run.error, *run.warnings) if text)
+    return f"{state}: {done}{refused}{said}"

@@ -108,13 +108,15 @@ class Failure:
     violations: tuple[tuple[str, str], ...] = ()
     resource: str = ""
     """The id of the resource that is missing or in the way, where the server named one."""
+    retry_after: float | None = None
+    """How long the server asked to be left alone, in seconds, where it did."""
 
     @classmethod
     def of(cls, error: grpc.RpcError) -> "Failure":
         """Read the details of a failed call."""
         call: Any = error
         code, message = call.code(), call.details() or ""
-        reason, resource, violations = "", "", []
+        reason, resource, violations, retry_after = "", "", [], None
         for key, value in call.trailing_metadata() or ():
             if key != DETAILS_KEY:
                 continue
@@ -127,8 +129,12 @@ class Failure:
                     named = error_details_pb2.ResourceInfo()
                     detail.Unpack(named)
                     resource = named.resource_name
+                elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
+                    retry = error_details_pb2.RetryInfo()
+                    detail.Unpack(retry)
+                    retry_after = retry.retry_delay.ToTimedelta().total_seconds()
                 elif detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
                     bad = error_details_pb2.BadRequest()
                     detail.Unpack(bad)
                     violations += [(v.field, v.description) for v in bad.field_violations]
-        return cls(code, reason, message, tuple(violations), resource)
+        return cls(code, reason, message, tuple(violations), resource, retry_after)

@@ -1,12 +1,15 @@
 """What is the sync service made of? Opens its parts and puts them together, for whoever serves it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from libs.clock import Clock, system_clock
 from libs.storage.projects import Project, read_default
+from services.sync.destinations.addresses import Hosts
+from services.sync.destinations.facebook.account import Accounts
 from services.sync.destinations.opener import Opener
-from services.sync.destinations.webhook import Patience
+from services.sync.destinations.retrying import Patience
 from services.sync.lifecycle import Lifecycle
 from services.sync.members import Members
 from services.sync.registry import Registry
@@ -38,11 +41,13 @@ class SyncApp:
         *,
         clock: Clock = system_clock,
         allow_loopback: bool = False,
+        destination_hosts: Iterable[str] = (),
         patience: Patience | None = None,
     ) -> "SyncApp":
         """Open the service over `data_dir`/sync. Members come from the cohort service at HOST:PORT.
 
-        `allow_loopback` lets webhooks be on this machine; `patience` says how long they are borne with.
+        `allow_loopback` lets destinations be on this machine, `destination_hosts` names HOST:PORT of others;
+        `patience` says how long they are borne with.
         Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
         """
         store = Store(data_dir)
@@ -51,7 +56,8 @@ class SyncApp:
         zone = ProjectZone(data_dir)
         zone()
         lifecycle = Lifecycle(store, registry, zone)
-        opener = Opener(clock, allow_loopback, patience or Patience())
+        hosts = Hosts(allow_loopback, frozenset(host.lower() for host in destination_hosts))
+        opener = Opener(clock, Accounts(clock), hosts, patience or Patience())
         runner = Runner(store, lifecycle, members, opener.open, clock)
         await runner.recover()
         parts = Parts(store, registry, lifecycle, runner, members, opener, clock, data_dir)

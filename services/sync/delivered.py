@@ -7,10 +7,17 @@ new generation begins with an empty cache: rows of older generations are *stale*
 with the new numbers or removed them. So a crash at any point leaves rows that are right, and
 rows = cached + stale always holds.
 
+A row also keeps the *key* that was uploaded for the customer (hashes, an external id: what the destination
+knows people by), so that a removal sends what was sent, whatever has become of the profile since, or of the
+customer. Two customers may have the same key: `held_by_others` says whose removal would take somebody off who
+is to stay.
+
 Every function takes the transaction of its caller, so that rows, cache and a run's counters move together.
 """
 
+import hashlib
 import struct
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,20 +28,31 @@ from libs.storage.environment import Environment, scan
 from services.sync.diff import Numbers
 from services.sync.model import SyncId
 
-TABLES = ("ledgers", "delivered", "delivered_numbers")
+TABLES = ("ledgers", "delivered", "delivered_numbers", "delivered_keys")
 CHUNK_BITS = 16
 ROW = struct.Struct(">IHI")
-"""A row's value: generation, index of the shard, number."""
+"""A row's value: generation, index of the shard, number; the key stands behind it."""
+HOLDERS = struct.Struct(">I")
+"""How many rows have a key."""
+KEY_DIGEST_BYTES = 16
 CHUNK = struct.Struct(">HH")
 """The end of a chunk's key: index of the shard, the number's upper 16 bits."""
 
 
 class Entry(NamedTuple):
-    """A customer with the number it has in a shard."""
+    """A customer with the number it has in a shard, and the key that was uploaded for it."""
 
     customer_id: str
     shard: str
     number: int
+    key: bytes = b""
+
+
+class Removal(NamedTuple):
+    """A customer to be removed, and the key that was uploaded for it."""
+
+    customer_id: str
+    key: bytes = b""
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -49,7 +67,7 @@ class Ledger(msgspec.Struct, frozen=True):
 class Found(NamedTuple):
     """Customers to be removed, and the key to go on from; `after` is None at the end."""
 
-    customer_ids: list[str]
+    removals: list[Removal]
     after: bytes | None
 
 
@@ -60,6 +78,7 @@ class Delivered:
         self._ledgers = environment["ledgers"]
         self._rows = environment["delivered"]
         self._chunks = environment["delivered_numbers"]
+        self._keys = environment["delivered_keys"]
 
     def ledger(self, txn: Any, sync_id: SyncId) -> Ledger:
         """Return what is known of a sync's rows as a whole."""
@@ -93,7 +112,7 @@ class Delivered:
             row = txn.get(key, db=self._rows)
             if row is not None:
                 self._forget_number(touched, ledger, row)
-                self._put(txn, touched, ledger, key, entry)
+                self._put(txn, touched, ledger, key, entry._replace(key=_key_of(row)))
                 matched += 1
         touched.flush()
         return matched
@@ -108,18 +127,31 @@ class Delivered:
             row = txn.pop(_row_key(sync_id, customer_id), db=self._rows)
             if row is not None:
                 self._forget_number(touched, ledger, row)
+                self._count_holder(txn, sync_id, _key_of(row), -1)
                 removed += 1
         for entry in adds:
             key = _row_key(sync_id, entry.customer_id)
             row = txn.get(key, db=self._rows)
             if row is not None:
                 self._forget_number(touched, ledger, row)
+                self._count_holder(txn, sync_id, _key_of(row), -1)
+            self._count_holder(txn, sync_id, entry.key, 1)
             self._put(txn, touched, ledger, key, entry)
             added += row is None
         touched.flush()
         rows = ledger.rows + added - removed
         self._keep(txn, sync_id, msgspec.structs.replace(ledger, rows=rows))
         return added, removed
+
+    def find(self, txn: Any, sync_id: SyncId, customer_id: str) -> Entry | None:
+        """Return a delivered customer, None for one who is not, or whose number is stale."""
+        ledger, row = self.ledger(txn, sync_id), txn.get(_row_key(sync_id, customer_id), db=self._rows)
+        if row is None:
+            return None
+        generation, index, number = ROW.unpack_from(row)
+        if generation != ledger.generation:
+            return None
+        return Entry(customer_id, ledger.shards[index], number, _key_of(row))
 
     def find_removed(self, txn: Any, sync_id: SyncId, gone: Numbers, after: bytes, most: int) -> Found:
         """Return up to `most` customers behind key `after` whose row is stale or has a number in `gone`.
@@ -129,30 +161,56 @@ class Delivered:
         """
         ledger, prefix = self.ledger(txn, sync_id), sync_id.encode()
         wanted = [gone.get(shard, BitMap()) for shard in ledger.shards]
-        found: list[str] = []
+        found: list[Removal] = []
         for key, value in _within(txn, self._rows, prefix, after + b"\0" if after else b""):
-            generation, index, number = ROW.unpack(value)
+            generation, index, number = ROW.unpack_from(value)
             if generation != ledger.generation or number in wanted[index]:
-                found.append(key[len(prefix) :].decode())
+                found.append(Removal(key[len(prefix) :].decode(), _key_of(value)))
                 if len(found) == most:
                     return Found(found, bytes(key))
         return Found(found, None)
+
+    def held_by_others(self, txn: Any, sync_id: SyncId, removals: Sequence[Removal]) -> set[str]:
+        """Return the customers of these whose key a delivered customer has too, who is not among them.
+
+        Nothing may be sent to remove such a customer: the destination would take the other one off as well.
+        """
+        leaving: Counter[bytes] = Counter()
+        for removal in removals:
+            row = txn.get(_row_key(sync_id, removal.customer_id), db=self._rows) if removal.key else None
+            leaving[removal.key] += row is not None
+        shared = {key for key, count in leaving.items() if self._holders(txn, sync_id, key) > count}
+        return {removal.customer_id for removal in removals if removal.key in shared}
 
     def drop(self, txn: Any, sync_id: SyncId) -> None:
         """Forget everything about a sync's destination."""
         self._delete(txn, self._rows, sync_id)
         self._delete(txn, self._chunks, sync_id)
+        self._delete(txn, self._keys, sync_id)
         txn.delete(sync_id.encode(), db=self._ledgers)
 
     def _put(self, txn: Any, touched: "_Chunks", ledger: Ledger, key: bytes, entry: Entry) -> None:
         index = ledger.shards.index(entry.shard)
-        txn.put(key, ROW.pack(ledger.generation, index, entry.number), db=self._rows)
+        txn.put(key, ROW.pack(ledger.generation, index, entry.number) + entry.key, db=self._rows)
         touched[index, entry.number].add(entry.number)
 
     def _forget_number(self, touched: "_Chunks", ledger: Ledger, row: bytes) -> None:
-        generation, index, number = ROW.unpack(row)
+        generation, index, number = ROW.unpack_from(row)
         if generation == ledger.generation:
             touched[index, number].discard(number)
+
+    def _holders(self, txn: Any, sync_id: SyncId, key: bytes) -> int:
+        found = txn.get(_holder_key(sync_id, key), db=self._keys)
+        return int(HOLDERS.unpack(found)[0]) if found else 0
+
+    def _count_holder(self, txn: Any, sync_id: SyncId, key: bytes, change: int) -> None:
+        if not key:
+            return
+        holders = self._holders(txn, sync_id, key) + change
+        if holders > 0:
+            txn.put(_holder_key(sync_id, key), HOLDERS.pack(holders), db=self._keys)
+        else:
+            txn.delete(_holder_key(sync_id, key), db=self._keys)
 
     def _keep(self, txn: Any, sync_id: SyncId, ledger: Ledger) -> None:
         txn.put(sync_id.encode(), msgspec.msgpack.encode(ledger), db=self._ledgers)
@@ -195,6 +253,14 @@ class _Chunks:
 
 def _row_key(sync_id: SyncId, customer_id: str) -> bytes:
     return sync_id.encode() + customer_id.encode()
+
+
+def _key_of(row: bytes) -> bytes:
+    return bytes(row[ROW.size :])
+
+
+def _holder_key(sync_id: SyncId, key: bytes) -> bytes:
+    return sync_id.encode() + hashlib.blake2b(key, digest_size=KEY_DIGEST_BYTES).digest()
 
 
 def _within(txn: Any, table: Any, prefix: bytes, start: bytes = b"") -> Iterable[tuple[bytes, bytes]]:

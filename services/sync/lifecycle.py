@@ -78,7 +78,10 @@ class Lifecycle:
         return found
 
     def create_sync(self, txn: Any, draft: SyncDraft, now: int) -> Outcome:
-        """Save a new sync. Raises `Missing` for the destination, `Taken` where the pair has a sync."""
+        """Save a new sync.
+
+        Raises `Missing` for the destination, `Taken` where the pair has a sync, and as `Registry.check_use`.
+        """
         destination = self._registry.find(txn, draft.destination_id, "sync.destinationId")
         holder = self._store.sync_of_pair(txn, draft.cohort_id, draft.destination_id)
         if holder is not None:
@@ -89,6 +92,7 @@ class Lifecycle:
                 "sync",
                 holder,
             )
+        self._registry.check_use(txn, destination, draft.mode, None)
         sync = Sync(
             sync_id=SyncId(self._store.new_id(txn, "syn")),
             cohort_id=draft.cohort_id,
@@ -115,6 +119,8 @@ class Lifecycle:
             )
         sync = replace(sync, version=sync.version + 1, update_time=now)
         if change.mode is not None:
+            destination = self._registry.find(txn, sync.destination_id)
+            self._registry.check_use(txn, destination, change.mode, sync.sync_id)
             sync = replace(sync, mode=change.mode)
         if change.guard is not None:
             sync = replace(sync, max_remove_fraction=change.guard[0])

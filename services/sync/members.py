@@ -8,7 +8,7 @@ that memory does not grow with the cohort. No protobuf type leaves this module.
     └── Renumbered         the numbers are of an epoch that has ended
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ EXACT_INTEGER = 2.0**53
 """Up to here a double that is whole is exactly one integer, and is written as one."""
 
 Profile = Mapping[str, str | float | int | bool]
+Profiles = bool | Sequence[str]
+"""What to answer of profiles: all, nothing, or these attributes."""
 
 
 class MembersError(Exception):
@@ -116,16 +118,19 @@ class Members:
         )
 
     async def resolve(
-        self, epoch: str, group: tuple[tuple[str, BitMap], ...], *, profiles: bool
+        self, epoch: str, group: tuple[tuple[str, BitMap], ...], *, profiles: Profiles
     ) -> list[Member]:
-        """Name members, in order. Those erased since are left out. Raises `Renumbered`, `MembersError`."""
+        """Name members, in order, with these profiles. Those erased since are left out.
+
+        Raises `Renumbered`, `MembersError`.
+        """
         return [
             member
             for shard, numbers in group
             for member in await self._resolve(epoch, shard, numbers, profiles=profiles)
         ]
 
-    async def _resolve(self, epoch: str, shard: str, numbers: BitMap, *, profiles: bool) -> list[Member]:
+    async def _resolve(self, epoch: str, shard: str, numbers: BitMap, *, profiles: Profiles) -> list[Member]:
         """Name members of one shard.
 
         Answers carry no numbers, only their order; where some are missing, halves are asked for until it is
@@ -148,12 +153,14 @@ class Members:
         ]
 
     async def _call(
-        self, epoch: str, shard: str, numbers: BitMap, *, profiles: bool
+        self, epoch: str, shard: str, numbers: BitMap, *, profiles: Profiles
     ) -> list[event_pb2.Member]:
         members = cohort_pb2.MemberSet(
             epoch=epoch, shards=[cohort_pb2.MemberShard(shard=shard, roaring=numbers.serialize())]
         )
-        request = cohort_pb2.ResolveMembersRequest(members=members, all_profile_fields=profiles)
+        request = cohort_pb2.ResolveMembersRequest(members=members, all_profile_fields=profiles is True)
+        if not isinstance(profiles, bool):
+            request.profile_fields.extend(profiles)
         try:
             stream = self._stub.ResolveMembers(request, metadata=self._metadata, timeout=CALL_SECONDS)
             return [member async for response in stream for member in response.members]

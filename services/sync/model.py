@@ -32,16 +32,45 @@ class FileFormat(StrEnum):
 
     CSV = "CSV"
     JSON_LINES = "JSON_LINES"
+    PARQUET = "PARQUET"
 
 
 class FileSettings(msgspec.Struct, frozen=True, tag="file"):
-    """A file on the machine of the sync service; `path` is absolute."""
+    """A file: an absolute `path` on the machine of the sync service, or an fsspec URL."""
 
     path: str
     format: FileFormat
 
 
-Settings = WebhookSettings | FileSettings
+class FacebookSettings(msgspec.Struct, frozen=True, tag="facebook_ads"):
+    """A custom audience of an ad account, of which `ad_account_id` is the digits.
+
+    `access_token` never leaves the service. `audience_id` is empty where each sync has an audience made for
+    it. `match_keys` are names of `services.sync.destinations.facebook.keys`, each once; `match_attributes`
+    has those whose attribute is not the usual one. `graph_url` is empty for Meta's own.
+    """
+
+    ad_account_id: str
+    access_token: str
+    match_keys: tuple[str, ...]
+    audience_id: str = ""
+    match_attributes: dict[str, str] = {}
+    limited_data_use: bool = False
+    default_country: str = ""
+    graph_url: str = ""
+
+    def __repr__(self) -> str:
+        """Leave out the token."""
+        return f"FacebookSettings(act_{self.ad_account_id}, {'+'.join(self.match_keys)})"
+
+
+class PluginSettings(msgspec.Struct, frozen=True, tag="grpc"):
+    """A plug-in: `target` is HOST:PORT of a DestinationService."""
+
+    target: str
+
+
+Settings = WebhookSettings | FileSettings | FacebookSettings | PluginSettings
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -87,9 +116,11 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class Mode(StrEnum):
-    """What a run sends."""
+    """What a run sends: adds and removes, only adds, or the full set in place of what was there."""
 
     MIRROR = "MIRROR"
+    ADD_ONLY = "ADD_ONLY"
+    REPLACE = "REPLACE"
 
 
 class SyncState(StrEnum):
@@ -137,7 +168,8 @@ class Run(msgspec.Struct, frozen=True):
     """One run of a sync: what was planned, and what the destination has acknowledged.
 
     `rejected` counts customers that were not taken, by reason; `attempts` counts calls to the destination,
-    retries included; `cancelled` is set as soon as somebody asked for it.
+    retries included; `cancelled` is set as soon as somebody asked for it; `warnings` are what somebody should
+    know though nothing went wrong.
     """
 
     run_id: RunId
@@ -155,3 +187,4 @@ class Run(msgspec.Struct, frozen=True):
     attempts: int = 0
     error: str = ""
     cancelled: bool = False
+    warnings: tuple[str, ...] = ()

@@ -8,9 +8,11 @@ from services.sync.model import (
     Daily,
     Destination,
     Every,
+    FacebookSettings,
     FileSettings,
     Hourly,
     Once,
+    PluginSettings,
     Run,
     Schedule,
     Sync,
@@ -32,6 +34,20 @@ def destination(record: Destination) -> sync_pb2.Destination:
         case FileSettings(path, file_format):
             message.file.path = path
             message.file.format = getattr(sync_pb2.FileDestination, file_format)
+        case PluginSettings(target):
+            message.grpc.target = target
+        case FacebookSettings() as facebook:
+            message.facebook_ads.CopyFrom(
+                sync_pb2.FacebookAdsDestination(
+                    ad_account_id=facebook.ad_account_id,
+                    audience_id=facebook.audience_id,
+                    match_keys=facebook.match_keys,
+                    graph_url=facebook.graph_url,
+                    match_attributes=facebook.match_attributes,
+                    limited_data_use=facebook.limited_data_use,
+                    default_country=facebook.default_country,
+                )
+            )
     return message
 
 
@@ -74,6 +90,7 @@ def run(record: Run) -> sync_pb2.SyncRun:
         batches=record.batches,
         attempts=record.attempts,
         error=record.error,
+        warnings=record.warnings,
     )
 
 

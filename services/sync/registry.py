@@ -8,8 +8,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from libs.errors import Missing, Refused, Taken
-from services.sync.model import Destination, DestinationId, Settings
+from libs.errors import Invalid, Missing, Refused, Taken
+from services.sync.model import (
+    Destination,
+    DestinationId,
+    FacebookSettings,
+    FileSettings,
+    Mode,
+    PluginSettings,
+    Settings,
+    SyncId,
+)
 from services.sync.store import Store
 
 
@@ -41,7 +50,19 @@ class Registry:
         return destination
 
     def update(self, txn: Any, before: Destination, name: str, settings: Settings, now: int) -> Destination:
-        """Change a destination. Raises `Taken`."""
+        """Change a destination.
+
+        Raises `Taken`, and `Refused` where syncs have members at the audience or plug-in it would leave: they
+        would be kept by nobody.
+        """
+        users = self._users(txn, before.destination_id)
+        if users and _place(before.settings) != _place(settings):
+            raise Refused(
+                "DESTINATION_IN_USE",
+                f"destination {before.name!r} keeps the members of {len(users)} sync(s) where it is: make another "
+                f"destination, or delete them first: {_named(users)}",
+                {"sync_ids": ",".join(users[:10])},
+            )
         if name != before.name:
             self._check_name(txn, name)
         destination = replace(before, name=name, settings=settings, update_time=now)
@@ -51,15 +72,37 @@ class Registry:
     def delete(self, txn: Any, destination_id: str) -> None:
         """Delete a destination. Raises `Missing`, and `Refused` where syncs use it."""
         destination = self.find(txn, destination_id)
-        users = [s.sync_id for _, s in self._store.syncs(txn) if s.destination_id == destination_id]
+        users = self._users(txn, destination.destination_id)
         if users:
             raise Refused(
                 "DESTINATION_IN_USE",
                 f"destination {destination.name!r} is used by {len(users)} sync(s), delete them first: "
-                f"{', '.join(users[:10])}{', …' if len(users) > 10 else ''}",
+                f"{_named(users)}",
                 {"sync_ids": ",".join(users[:10])},
             )
         self._store.delete_destination(txn, destination)
+
+    def check_use(self, txn: Any, destination: Destination, mode: Mode, sync_id: SyncId | None) -> None:
+        """Check that a sync may use a destination in this way; None stands for a new sync.
+
+        Raises `Invalid` for a mode it cannot do, as far as that is known beforehand, and `Refused` where it is
+        one audience, which another sync keeps.
+        """
+        modes = modes_of(destination.settings)
+        if mode not in modes:
+            can = " and ".join(sorted(modes))
+            raise Invalid("MODE_NOT_SUPPORTED", f"this destination does {can}, not {mode}", "sync.mode")
+        others = [user for user in self._users(txn, destination.destination_id) if user != sync_id]
+        if isinstance(destination.settings, FacebookSettings) and destination.settings.audience_id and others:
+            raise Refused(
+                "AUDIENCE_IN_USE",
+                f"destination {destination.name!r} is one audience, which sync {others[0]} keeps: a second cohort "
+                f"would take people off it. Make a destination without audience_id, or with another one",
+                {"sync_ids": others[0]},
+            )
+
+    def _users(self, txn: Any, destination_id: DestinationId) -> list[SyncId]:
+        return [sync.sync_id for _, sync in self._store.syncs(txn) if sync.destination_id == destination_id]
 
     def _check_name(self, txn: Any, name: str) -> None:
         holder = self._store.destination_named(txn, name)
@@ -70,3 +113,29 @@ class Registry:
                 "destination",
                 holder,
             )
+
+
+def modes_of(settings: Settings) -> frozenset[Mode]:
+    """Return what runs may send to such a destination; a plug-in says so itself when it is opened."""
+    match settings:
+        case FileSettings():
+            return frozenset({Mode.MIRROR, Mode.REPLACE})
+        case FacebookSettings() | PluginSettings():
+            return frozenset(Mode)
+        case _:
+            return frozenset({Mode.MIRROR, Mode.ADD_ONLY})
+
+
+def _place(settings: Settings) -> object:
+    """Return what must stay while members are there; files hold the full set, webhooks go with their URL."""
+    match settings:
+        case FacebookSettings():
+            return settings.ad_account_id, settings.audience_id, settings.graph_url
+        case PluginSettings(target):
+            return target
+        case _:
+            return None
+
+
+def _named(users: list[SyncId]) -> str:
+    return f"{', '.join(users[:10])}{', …' if len(users) > 10 else ''}"

@@ -5,7 +5,7 @@ changes are reported does not matter. Neighbours: `lifecycle` (the rules), `run`
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -14,11 +14,12 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
 from libs.clock import Clock
 from libs.errors import Fault, Overloaded, frames
-from services.sync.destinations.base import DeliveryError, Target
+from services.sync.destinations.base import Blocked, DeliveryError, Target
 from services.sync.lifecycle import COHORT_DELETED, STOPPED, Lifecycle, Outcome
 from services.sync.members import CohortGone, Members, MembersError
 from services.sync.model import Destination, Run, RunId, RunState, Sync, SyncId, SyncState
-from services.sync.run import Cancelled, Delivery, RunError, Stopped
+from services.sync.progress import Cancelled, RunError, Stopped
+from services.sync.run import Delivery
 from services.sync.scheduler import Scheduler
 from services.sync.store import Store
 
@@ -40,7 +41,7 @@ class Runner:
         store: Store,
         lifecycle: Lifecycle,
         members: Members,
-        open_target: Callable[[Destination], Target],
+        open_target: Callable[[Destination], Awaitable[Target]],
         clock: Clock,
     ) -> None:
         self._store = store
@@ -117,12 +118,12 @@ class Runner:
     async def _perform(self, sync: Sync, run: Run) -> None:
         log.info("run began", sync_id=sync.sync_id, run_id=run.run_id)
         attempts = 0
-        state, error, gone = RunState.FAILED, STOPPED, False
+        state, error, pause = RunState.FAILED, STOPPED, ""
         try:
             with self._store.read() as txn:
                 destination = self._store.destination(txn, sync.destination_id)
             assert destination is not None  # one that a sync uses cannot be deleted
-            target = self._open_target(destination)
+            target = await self._open_target(destination)
             try:
                 delivery = Delivery(
                     self._store, self._members, sync, run.run_id, target, lambda: self._stopping
@@ -138,7 +139,9 @@ class Runner:
         except Cancelled:
             state, error = RunState.CANCELLED, ""
         except CohortGone as failure:
-            error, gone = str(failure), True
+            error, pause = str(failure), COHORT_DELETED
+        except Blocked as failure:
+            error, pause = str(failure), failure.reason
         except (RunError, MembersError, DeliveryError, Fault) as failure:
             error = str(failure)
         except Exception as failure:
@@ -146,7 +149,7 @@ class Runner:
             log.error(
                 "run failed inside", run_id=run.run_id, failure=type(failure).__name__, where=frames(failure)
             )
-        ended = await self._end(sync.sync_id, run.run_id, state, error, attempts, gone=gone)
+        ended = await self._end(sync.sync_id, run.run_id, state, error, attempts, pause)
         self.follow(sync.sync_id)
         log.info(
             "run ended",
@@ -159,12 +162,14 @@ class Runner:
         )
 
     async def _end(
-        self, sync_id: SyncId, run_id: RunId, state: RunState, error: str, attempts: int, *, gone: bool
+        self, sync_id: SyncId, run_id: RunId, state: RunState, error: str, attempts: int, pause: str
     ) -> Run:
+        """End a run, and pause its sync for the reason `pause` where there is one."""
+
         def end(txn: Any) -> Run:
             now = self._clock()
-            if gone:
-                self._lifecycle.pause_sync(txn, sync_id, now, COHORT_DELETED)
+            if pause:
+                self._lifecycle.pause_sync(txn, sync_id, now, pause)
             return self._lifecycle.end_run(txn, run_id, now, state, error, attempts)
 
         return await self._write(end)

@@ -12,7 +12,7 @@ from libs.errors import Missing, Refused, Unavailable
 from libs.gen.cohort.v1 import sync_pb2, sync_pb2_grpc
 from libs.rpc.errors import Context
 from libs.storage.requests import check_id, fingerprint
-from services.sync import incoming, outgoing
+from services.sync import incoming, outgoing, settings
 from services.sync.destinations.base import DeliveryError
 from services.sync.destinations.opener import Opener
 from services.sync.lifecycle import COHORT_DELETED, Lifecycle, Outcome
@@ -57,18 +57,18 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         self, request: sync_pb2.CreateDestinationRequest, context: Context
     ) -> sync_pb2.CreateDestinationResponse:
         """Save a destination."""
-        name = incoming.destination_name(request.destination.name)
-        settings = incoming.settings(request.destination, self._parts.data_dir)
+        name = settings.destination_name(request.destination.name)
+        asked = settings.settings(request.destination, self._parts.data_dir)
 
         def create(txn: Any) -> tuple[sync_pb2.CreateDestinationResponse, None]:
-            made = self._registry.create(txn, name, settings, self._now())
+            made = self._registry.create(txn, name, asked, self._now())
             return sync_pb2.CreateDestinationResponse(destination=outgoing.destination(made)), None
 
         return await self._mutate(
             request,
             sync_pb2.CreateDestinationResponse,
             create,
-            lambda: self._parts.opener.check_settings(settings),
+            lambda: self._parts.opener.check_settings(asked),
         )
 
     async def GetDestination(
@@ -97,15 +97,15 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         destination_id = incoming.required(request.destination.destination_id, "destination.destinationId")
 
         def changed(before: Destination) -> tuple[str, Settings]:
-            return incoming.changed_destination(
+            return settings.changed_destination(
                 request.destination, request.update_mask.paths, before, self._parts.data_dir
             )
 
         async def check() -> None:
             before = await self._destination(destination_id, "destination.destinationId")
-            _, settings = changed(before)
-            if settings != before.settings:
-                await self._parts.opener.check_settings(settings)
+            _, after = changed(before)
+            if after != before.settings:
+                await self._parts.opener.check_settings(after)
 
         def update(txn: Any) -> tuple[sync_pb2.UpdateDestinationResponse, None]:
             before = self._registry.find(txn, destination_id, "destination.destinationId")
@@ -130,13 +130,15 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         self, request: sync_pb2.TestDestinationRequest, context: Context
     ) -> sync_pb2.TestDestinationResponse:
         """Try a destination without sending any customer."""
-        target = self._parts.opener.open(await self._destination(request.destination_id))
+        destination = await self._destination(request.destination_id)
         try:
-            return sync_pb2.TestDestinationResponse(ok=True, message=await target.check())
+            target = await self._parts.opener.open(destination)
+            try:
+                return sync_pb2.TestDestinationResponse(ok=True, message=await target.check())
+            finally:
+                await target.close()
         except DeliveryError as error:
             return sync_pb2.TestDestinationResponse(ok=False, message=str(error))
-        finally:
-            await target.close()
 
     # Syncs
 

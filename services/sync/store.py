@@ -19,7 +19,7 @@ import msgspec
 
 from libs.storage import requests
 from libs.storage.environment import Environment, scan
-from services.sync import delivered
+from services.sync import delivered, in_flight, refusals
 from services.sync.model import Destination, DestinationId, Run, RunId, RunState, Sync, SyncId
 
 VERSION = 1
@@ -30,7 +30,10 @@ TABLES = (
     "sync_pairs",
     "runs",
     "sync_runs",
+    "audiences",
     *delivered.TABLES,
+    *in_flight.TABLES,
+    *refusals.TABLES,
     *requests.TABLES,
 )
 COUNTER = b"ids"
@@ -48,6 +51,8 @@ class Store:
     def __init__(self, data_dir: Path) -> None:
         self.environment = Environment(data_dir / "sync", "syncs", VERSION, TABLES)
         self.delivered = delivered.Delivered(self.environment)
+        self.in_flight = in_flight.InFlight(self.environment)
+        self.refusals = refusals.Refusals(self.environment)
         self.requests = requests.RequestIds(self.environment)
         self._threads = ThreadPoolExecutor(THREADS, "sync-store")
 
@@ -146,8 +151,20 @@ class Store:
             txn.delete(key, db=self.environment["sync_runs"])
             txn.delete(key[len(sync.sync_id) :], db=self.environment["runs"])
         self.delivered.drop(txn, sync.sync_id)
+        self.in_flight.drop(txn, sync.sync_id)
+        self.refusals.sweep(txn, sync.sync_id, None)
+        txn.delete(sync.sync_id.encode(), db=self.environment["audiences"])
         txn.delete(_pair(sync.cohort_id, sync.destination_id), db=self.environment["sync_pairs"])
         txn.delete(sync.sync_id.encode(), db=self.environment["syncs"])
+
+    def audience(self, txn: Any, sync_id: SyncId) -> str:
+        """Return which audience of its destination a sync keeps, "" where it has opened none yet."""
+        found = txn.get(sync_id.encode(), db=self.environment["audiences"])
+        return found.decode() if found else ""
+
+    def put_audience(self, txn: Any, sync_id: SyncId, audience: str) -> None:
+        """Note which audience a sync keeps."""
+        txn.put(sync_id.encode(), audience.encode(), db=self.environment["audiences"])
 
     # Runs
 

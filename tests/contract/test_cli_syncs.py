@@ -53,6 +53,87 @@ class TestDestinations:
         sent = fakes.last("CreateDestination").destination.file
         assert (sent.path, sent.format) == ("/srv/a", sync_pb2.FileDestination.JSON_LINES)
 
+    def test_facebook_takes_its_token_from_a_file_or_the_environment_and_never_shows_it(
+        self, fakes: Fakes, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        token = tmp_path / "token"
+        token.write_text("EAAB-canary\n")
+        fakes.answers["CreateDestination"] = sync_pb2.CreateDestinationResponse()
+        given = ("destinations", "add", "facebook-ads", "ads", "--account", "act_42", "--match-key", "email")
+        said = [cli(*given, "--match-key", "madid=idfa", "--token-file", str(token), "--limited-data-use")]
+        sent = fakes.last("CreateDestination").destination.facebook_ads
+        assert (sent.ad_account_id, sent.access_token) == ("act_42", "EAAB-canary")
+        assert list(sent.match_keys) == ["EMAIL", "MADID"]
+        assert dict(sent.match_attributes) == {"MADID": "idfa"}
+        assert sent.limited_data_use
+        monkeypatch.setenv("COHORT_FACEBOOK_TOKEN", "EAAB-canary-2")
+        said.append(cli(*given))
+        assert fakes.last("CreateDestination").destination.facebook_ads.access_token == "EAAB-canary-2"
+        assert all(result.exit_code == 0 for result in said)
+        assert "canary" not in "".join(result.stdout + result.stderr for result in said)
+
+    def test_what_facebook_needs_is_asked_for_at_a_terminal(
+        self, fakes: Fakes, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("libs.cli.destination_kinds.can_ask", lambda yes: True)
+        fakes.answers["CreateDestination"] = sync_pb2.CreateDestinationResponse()
+        result = cli("destinations", "add", "facebook-ads", stdin="ads\n42\nEMAIL,EXTERN_ID\nEAAB-canary\n")
+        assert result.exit_code == 0, result.stderr
+        destination = fakes.last("CreateDestination").destination
+        sent = destination.facebook_ads
+        assert (destination.name, sent.ad_account_id, sent.access_token) == ("ads", "42", "EAAB-canary")
+        assert list(sent.match_keys) == ["EMAIL", "EXTERN_ID"]
+        assert "canary" not in result.stdout + result.stderr
+
+    @pytest.mark.parametrize(
+        ("given", "named"),
+        [
+            ((), "NAME"),
+            (("ads",), "--account"),
+            (("ads", "--account", "42"), "--match-key"),
+            (("ads", "--account", "42", "--match-key", "EMAIL"), "COHORT_FACEBOOK_TOKEN"),
+        ],
+    )
+    def test_without_a_terminal_what_is_missing_is_named(
+        self, fakes: Fakes, cli: Cli, given: tuple[str, ...], named: str
+    ) -> None:
+        result = cli("destinations", "add", "facebook-ads", *given)
+        assert result.exit_code == 1
+        assert named in str(result.exception) + result.stderr
+        assert fakes.asked("CreateDestination") == []
+
+    def test_a_token_is_no_option(self, cli: Cli) -> None:
+        assert cli("destinations", "add", "facebook-ads", "ads", "--token", "EAAB").exit_code == 2
+
+    def test_facebook_is_given_another_token_and_other_keys(
+        self, fakes: Fakes, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ads = sync_pb2.Destination(
+            destination_id="d-2",
+            name="ads",
+            facebook_ads=sync_pb2.FacebookAdsDestination(ad_account_id="42", match_keys=["EMAIL"]),
+        )
+        fakes.answers["ListDestinations"] = sync_pb2.ListDestinationsResponse(destinations=[ads])
+        fakes.answers["GetDestination"] = sync_pb2.GetDestinationResponse(destination=ads)
+        fakes.answers["UpdateDestination"] = sync_pb2.UpdateDestinationResponse(destination=ads)
+        monkeypatch.setenv("COHORT_FACEBOOK_TOKEN", "EAAB-new")
+        cli("destinations", "update", "ads", "--new-token", "--match-key", "PHONE")
+        sent = fakes.last("UpdateDestination")
+        assert list(sent.update_mask.paths) == [
+            "facebook_ads.access_token",
+            "facebook_ads.match_keys",
+            "facebook_ads.match_attributes",
+        ]
+        assert sent.destination.facebook_ads.access_token == "EAAB-new"
+        shown = cli("destinations", "show", "ads").stdout
+        assert "act_42" in shown
+        assert "EMAIL" in shown
+
+    def test_a_plugin_has_a_target(self, fakes: Fakes, cli: Cli) -> None:
+        fakes.answers["CreateDestination"] = sync_pb2.CreateDestinationResponse()
+        cli("destinations", "add", "plugin", "p", "--target", "127.0.0.1:50060")
+        assert fakes.last("CreateDestination").destination.grpc.target == "127.0.0.1:50060"
+
     def test_list_says_type_and_place(self, named: None, cli: Cli) -> None:
         assert cli("destinations", "list").stdout.splitlines()[-1].split() == [
             "crm", "d-1", "webhook", "http://crm.example",

@@ -146,7 +146,7 @@ class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
                 if customer_id is None:
                     raise Invalid("UNKNOWN_MEMBER", "there never was such a member", "members")
                 if customer_id:
-                    members.append(self._member(customer_id, profile=request.all_profile_fields))
+                    members.append(self._member(customer_id, request))
         for start in range(0, len(members), GROUP):
             self.resolved += len(members[start : start + GROUP])
             yield cohort_pb2.ResolveMembersResponse(members=members[start : start + GROUP])
@@ -156,8 +156,9 @@ class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
                 self.epoch_ends_after = None
                 self.renumber()
 
-    def _member(self, customer_id: str, *, profile: bool) -> event_pb2.Member:
+    def _member(self, customer_id: str, request: cohort_pb2.ResolveMembersRequest) -> event_pb2.Member:
         member = event_pb2.Member(customer_id=customer_id)
-        if profile:
-            member.data.update(self.profiles.get(customer_id, {}))
+        for name, value in self.profiles.get(customer_id, {}).items():
+            if request.all_profile_fields or name in request.profile_fields:
+                member.data[name] = value
         return member

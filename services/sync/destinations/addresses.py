@@ -7,6 +7,7 @@ change its mind in between.
 
 import asyncio
 import socket
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
@@ -48,3 +49,30 @@ async def resolve(host: str, port: int, *, allow_loopback: bool) -> list[str]:
     for address in addresses:
         check_address(address, allow_loopback=allow_loopback)
     return list(dict.fromkeys(map(str, addresses)))
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Which hosts beside public ones may be called: what whoever starts the server says, not who uses it.
+
+    `named` are HOST:PORT in lower case, for plug-ins and other Graph APIs, whose traffic is not encrypted.
+    """
+
+    allow_loopback: bool = False
+    named: frozenset[str] = frozenset()
+
+    async def check_named(self, host: str, port: int) -> None:
+        """Raise `AddressRefused` unless this host was named, or is this machine where that is allowed.
+
+        Raises `Unresolvable` as well.
+        """
+        if f"{host}:{port}".lower() in self.named:
+            return
+        if not self.allow_loopback:
+            raise AddressRefused(f"the server was not started with --destination-host {host}:{port}")
+        for address in await resolve(host, port, allow_loopback=True):
+            if not ip_address(address).is_loopback:
+                raise AddressRefused(
+                    f"it is not this machine, and the server was not started with "
+                    f"--destination-host {host}:{port}"
+                )

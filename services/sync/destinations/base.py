@@ -4,37 +4,125 @@ A *feed* takes changes a page at a time and acknowledges each; a *snapshot* take
 place of the one before at once. `services.sync.run` knows these two and no type of destination.
 
     DeliveryError          the message is for people: no secret and no personal data in it
+    ├── Untaken            for certain, nothing of what was sent was taken
+    ├── Passing            it may pass: trying again later can help
+    └── Blocked            a person must do something first: the sync is paused
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
 
+from services.sync.delivered import Removal
 from services.sync.members import Member
+from services.sync.model import Mode
+
+UNMATCHED = "UNMATCHED"
+"""The customer has nothing of what the destination knows people by."""
+INVALID = "INVALID"
+"""The customer has something of it, but nothing that can be right."""
+REFUSED = "REFUSED"
+"""The destination did not take the customer."""
 
 
 class DeliveryError(Exception):
     """The destination did not take what was sent, and trying again at once will not help."""
 
 
+class Untaken(DeliveryError):
+    """The destination said no to the whole page, the first time it saw it."""
+
+
+class Passing(DeliveryError):
+    """A failure that may pass. `retry_after` is what the destination asked for, in seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Blocked(DeliveryError):
+    """A failure that lasts until a person does something. `reason` is UPPER_SNAKE, for programs."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One page of the changes of a run. `number` counts from 1 to `pages`."""
+class Opening:
+    """For whom a feed is opened. `audience` is what it answered when it was first opened for this sync."""
 
     sync_id: str
     run_id: str
     cohort_id: str
     cohort_name: str
+    mode: Mode = Mode.MIRROR
+    audience: str = ""
+    adds: int = 0
+    """How many customers are to be added at most, by the plan."""
+    removes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A customer to add. `key` is what the feed made of it, kept for the day it is to be removed."""
+
+    member: Member
+    key: bytes = b""
+
+    @property
+    def customer_id(self) -> str:
+        """The customer."""
+        return self.member.entry.customer_id
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatchable:
+    """A customer that the feed cannot take. `reason` is UPPER_SNAKE."""
+
+    reason: str = UNMATCHED
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the changes of a run; removes are to be applied before adds.
+
+    `number` counts from 1 to `pages`. The page that has the last adds says so in `last_adds`, and the same
+    for removes.
+    """
+
+    opening: Opening
     number: int
     pages: int
-    adds: Sequence[Member]
-    removes: Sequence[str]
+    adds: Sequence[Addition]
+    removes: Sequence[Removal]
+    last_adds: bool = True
+    last_removes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a page: the customers that were not taken, each with the reason."""
+
+    refused: Mapping[str, str] = field(default_factory=dict)
+    passing: frozenset[str] = frozenset()
+    """Those of them that may be taken another time though nothing about them changes."""
+
+
+async def go_on() -> None:
+    """Go on: nobody stops."""
 
 
 class Target(ABC):
-    """An opened destination. `attempts` counts the calls made to it, retries included."""
+    """An opened destination. `attempts` counts the calls made to it, retries included.
+
+    `check_going` is to be awaited in long waits: it raises where the run is to stop.
+    """
 
     attempts: int = 0
+    check_going: Callable[[], Awaitable[None]] = staticmethod(go_on)
 
     @abstractmethod
     async def check(self) -> str:
@@ -48,14 +136,37 @@ class Feed(Target):
     """A destination that takes changes. `page_size` is the most customers a page may have."""
 
     page_size: int
+    modes: frozenset[Mode] = frozenset({Mode.MIRROR, Mode.ADD_ONLY})
+    fields: Sequence[str] | None = None
+    """The profile attributes that additions must have; None: all."""
+
+    async def open(self, opening: Opening) -> str:
+        """Find or make the audience and return its name for later openings. Raises `DeliveryError`.
+
+        Comes before everything else of a run that has something to send.
+        """
+        return opening.audience
+
+    def keys(self, members: Sequence[Member]) -> list[bytes | Unmatchable]:
+        """Return what each member is known by. Called in a thread, as it may take long."""
+        return [b""] * len(members)
 
     @abstractmethod
-    async def send(self, page: Page) -> None:
+    async def send(self, page: Page) -> Receipt:
         """Deliver a page; returning acknowledges it. A repeat must do no harm. Raises `DeliveryError`."""
+
+    async def finish(self, opening: Opening, held: int) -> Sequence[str]:
+        """End a run that has sent everything; return what people should know. Raises `DeliveryError`.
+
+        `held` is how many customers the destination has now.
+        """
+        return ()
 
 
 class Snapshot(Target):
     """A destination that takes the full set."""
+
+    modes: ClassVar[frozenset[Mode]] = frozenset({Mode.MIRROR, Mode.REPLACE})
 
     @abstractmethod
     async def replace(self, members: AsyncIterator[Sequence[Member]]) -> None:

@@ -2,55 +2,46 @@
 
 The signature is that of Standard Webhooks, made by its own library (https://www.standardwebhooks.com). A
 page keeps its `webhook-id` and its bytes over every retry, so that a receiver can tell a repeat. Any 2xx
-acknowledges a page; a timeout, a broken connection, 429 and 5xx are tried again; everything else is final.
+acknowledges a page; a timeout, a broken connection, 429 and 5xx are tried again; 401, 403 and 410 pause the
+sync; everything else is final.
 """
 
 import asyncio
 import contextlib
 import email.utils
 import ssl
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 import httpx
 import msgspec
 from standardwebhooks import Webhook
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_random_exponential
 
 from libs.clock import Clock
 from services.sync.destinations.addresses import AddressRefused, Unresolvable, resolve
-from services.sync.destinations.base import DeliveryError, Feed, Page
+from services.sync.destinations.base import (
+    Blocked,
+    DeliveryError,
+    Feed,
+    Opening,
+    Page,
+    Passing,
+    Receipt,
+    Untaken,
+)
+from services.sync.destinations.retrying import Patience, persist
 from services.sync.model import WebhookSettings
 
 PAGE_SIZE = 1000
 """The contract's most customers a page, adds and removes together."""
 ANSWER_BYTES = 1 << 16
 """How much of an answer is read, so that the connection can be used again; its content is not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a webhook is borne with. Seconds, but for `attempts`, which counts the first one too."""
-
-    attempts: int = 6
-    shortest_wait: float = 1.0
-    """The first wait is random up to this, and each wait after that up to twice the one before."""
-    longest_wait: float = 60.0
-    longest_retry_after: float = 300.0
-    """A receiver that asks for a longer pause is not waited for: the next run sends the rest."""
-    timeout: float = 30.0
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-
-class Passing(DeliveryError):
-    """A failure that may pass. `retry_after` is what the receiver asked for, in seconds."""
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+NEEDS_A_PERSON: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "CREDENTIALS_REFUSED",
+    HTTPStatus.FORBIDDEN: "CREDENTIALS_REFUSED",
+    HTTPStatus.GONE: "RECEIVER_GONE",
+}
+"""Answers that stay until somebody changes something, and the reason the sync is paused with."""
 
 
 class WebhookTarget(Feed):
@@ -72,14 +63,15 @@ class WebhookTarget(Feed):
             trust_env=False,  # a proxy would connect for us, to addresses nobody has checked
         )
 
-    async def send(self, page: Page) -> None:
+    async def send(self, page: Page) -> Receipt:
         """POST a page until it is acknowledged, or will not be."""
         content = msgspec.json.encode(_body(page))
-        await self._deliver(f"msg_{page.run_id}_{page.number}", content, self._patience.attempts)
+        await self._deliver(f"msg_{page.opening.run_id}_{page.number}", content, self._patience.attempts)
+        return Receipt()
 
     async def check(self) -> str:
         """POST a page without customers that says it is a test, once."""
-        page = Page("", "", "", "", 1, 1, (), ())
+        page = Page(Opening("", "", "", ""), 1, 1, (), ())
         content = msgspec.json.encode({**_body(page), "test": True})
         await self._deliver(f"msg_test_{self._clock()}", content, attempts=1)
         signed = "a signed" if self._signer else "an unsigned"
@@ -90,34 +82,20 @@ class WebhookTarget(Feed):
         await self._client.aclose()
 
     async def _deliver(self, message_id: str, content: bytes, attempts: int) -> None:
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Passing),
-            stop=stop_after_attempt(attempts),
-            wait=self._wait,
-            sleep=self._patience.sleep,
-            reraise=True,
+        made_before = self.attempts
+
+        async def post() -> None:
+            await self._post(message_id, content, first=self.attempts == made_before)
+
+        await persist(
+            post,
+            self._patience,
+            "the webhook",
+            attempts=attempts,
+            check_going=self.check_going,
         )
-        made = 0
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    made += 1
-                    await self._post(message_id, content)
-        except Passing as error:
-            times = "once" if made == 1 else f"{made} times"
-            raise DeliveryError(
-                f"the webhook was called {times} and did not take the page: {error}"
-            ) from None
 
-    def _wait(self, state: RetryCallState) -> float:
-        """Return how many seconds to wait: what the receiver asked for, or a random, growing time."""
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, Passing) and error.retry_after is not None:
-            return error.retry_after
-        patience = self._patience
-        return float(wait_random_exponential(patience.shortest_wait, patience.longest_wait)(state))
-
-    async def _post(self, message_id: str, content: bytes) -> None:
+    async def _post(self, message_id: str, content: bytes, *, first: bool) -> None:
         self.attempts += 1
         host = self._url.host
         try:
@@ -141,8 +119,15 @@ class WebhookTarget(Feed):
             if retry_after is not None and retry_after > self._patience.longest_retry_after:
                 raise DeliveryError(f"{answer}, and asked to be left alone for {retry_after:.0f} s")
             raise Passing(answer, retry_after)
+        if status in NEEDS_A_PERSON:
+            raise Blocked(
+                NEEDS_A_PERSON[status],
+                f"the webhook refused the page: {answer}. Set its url or signing secret right "
+                f"(cohort destinations update), then resume the sync",
+            )
         hint = "; redirects are not followed" if 300 <= status < 400 else ""
-        raise DeliveryError(f"the webhook refused the page: {answer}{hint}")
+        refused = f"the webhook refused the page: {answer}{hint}"
+        raise Untaken(refused) if first else DeliveryError(refused)
 
     async def _exchange(self, message_id: str, content: bytes) -> tuple[int, float | None]:
         """POST to the first address that can be connected to, all having been checked."""
@@ -220,12 +205,12 @@ def _phrase(status: int) -> str:
 
 def _body(page: Page) -> dict[str, object]:
     return {
-        "syncId": page.sync_id,
-        "runId": page.run_id,
-        "cohortId": page.cohort_id,
-        "cohortName": page.cohort_name,
+        "syncId": page.opening.sync_id,
+        "runId": page.opening.run_id,
+        "cohortId": page.opening.cohort_id,
+        "cohortName": page.opening.cohort_name,
         "page": page.number,
         "pages": page.pages,
-        "adds": [{"customerId": member.entry.customer_id, "data": member.profile} for member in page.adds],
-        "removes": [{"customerId": customer_id} for customer_id in page.removes],
+        "adds": [{"customerId": add.customer_id, "data": add.member.profile} for add in page.adds],
+        "removes": [{"customerId": removal.customer_id} for removal in page.removes],
     }

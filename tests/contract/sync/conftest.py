@@ -5,14 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.sync.harness import SECRET, SyncHarness
+from tests.contract.sync.harness import SECRET, TOKEN, SyncHarness
 from tests.fakes.cohort_service import FakeCohortService
+from tests.fakes.graph import GraphApi
 from tests.fakes.webhook import WebhookReceiver
 
 
 @pytest.fixture
 def receiver() -> Iterator[WebhookReceiver]:
     with WebhookReceiver(SECRET) as started:
+        yield started
+
+
+@pytest.fixture
+def graph() -> Iterator[GraphApi]:
+    with GraphApi({TOKEN}, {"42"}) as started:
         yield started
 
 

@@ -13,11 +13,13 @@ from libs.rpc.client import connect_async
 from libs.rpc.errors import Failure
 from libs.rpc.server import Server
 from services.sync.app import SyncApp
-from services.sync.destinations.webhook import Patience
+from services.sync.destinations.retrying import Patience
 from tests.fakes.cohort_service import FakeCohortService
+from tests.fakes.graph import GraphApi
 from tests.fakes.webhook import WebhookReceiver
 
 SERVICE = sync_pb2.DESCRIPTOR.services_by_name["SyncService"]
+TOKEN = "EAAB-canary-token-0123456789"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 IMPATIENT = Patience(attempts=3, shortest_wait=0.0, longest_wait=0.0, timeout=5.0)
 DEADLINE = 15.0
@@ -95,10 +97,22 @@ class SyncHarness:
         made = await self.call("CreateDestination", {"destination": {"name": name, "webhook": webhook}})
         return str(made["destination"]["destinationId"])
 
-    async def file(self, path: Path, file_format: str = "CSV", name: str = "file") -> str:
+    async def file(self, path: Path | str, file_format: str = "CSV", name: str = "file") -> str:
         """Make a file destination and return its id."""
         settings = {"path": str(path), "format": file_format}
         made = await self.call("CreateDestination", {"destination": {"name": name, "file": settings}})
+        return str(made["destination"]["destinationId"])
+
+    async def facebook(self, graph: GraphApi, name: str = "ads", **fields: Any) -> str:
+        """Make a Facebook Ads destination, by e-mail where nothing else is said, and return its id."""
+        settings = {
+            "adAccountId": "act_42",
+            "accessToken": TOKEN,
+            "matchKeys": ["EMAIL"],
+            "graphUrl": graph.url,
+            **fields,
+        }
+        made = await self.call("CreateDestination", {"destination": {"name": name, "facebookAds": settings}})
         return str(made["destination"]["destinationId"])
 
     async def sync(self, cohort_id: str, destination_id: str, **fields: Any) -> Json:

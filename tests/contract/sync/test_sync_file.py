@@ -1,8 +1,13 @@
 """Does a file hold the full member set of the last run that succeeded, whole, at every moment?"""
 
 import csv
+import io
 import json
 import os
+
+import fsspec
+import pyarrow.parquet
+import pytest
 
 
 async def test_csv_has_a_column_for_every_attribute_and_quotes_what_must_be(sync, cohorts, tmp_path):
@@ -81,3 +86,89 @@ async def test_a_file_cannot_lie_in_the_data_folder(sync):
     settings = {"path": str(sync.data_dir / "sync" / "data.mdb"), "format": "CSV"}
     refused = await sync.failure("CreateDestination", {"destination": {"name": "x", "file": settings}})
     assert refused.violations[0][0] == "destination.file.path"
+
+
+async def test_parquet_has_a_column_of_one_kind_for_every_attribute(sync, cohorts, tmp_path):
+    cohorts.profiles["ann"] = {"city": "Pune", "visits": 3.0, "vip": True, "score": 1.5, "mixed": "x"}
+    cohorts.profiles["bob"] = {"visits": 4.0, "score": 2.0, "mixed": True, "customerId": "not an id"}
+    cohorts.profiles["cem"] = {"mixed": 7.0}
+    cohort_id = cohorts.add_cohort("C", ["ann", "bob", "cem"])
+    path = tmp_path / "members.parquet"
+    sync_id = (await sync.sync(cohort_id, await sync.file(path, "PARQUET")))["syncId"]
+    run = await sync.run(sync_id)
+    assert (run["state"], run["deliveredAdds"]) == ("SUCCEEDED", 3)
+    table = pyarrow.parquet.read_table(path)
+    kinds = {field.name: str(field.type) for field in table.schema}
+    assert kinds == {
+        "customerId": "string",
+        "city": "string",
+        "data.customerId": "string",
+        "mixed": "string",
+        "score": "double",
+        "vip": "bool",
+        "visits": "int64",
+    }
+    assert table.column("customerId").to_pylist() == ["ann", "bob", "cem"]
+    assert table.column("visits").to_pylist() == [3, 4, None]
+    assert table.column("score").to_pylist() == [1.5, 2.0, None]
+    assert table.column("mixed").to_pylist() == ["x", "true", "7"]
+    assert table.column("vip").to_pylist() == [True, None, None]
+    cohorts.cohorts[cohort_id].members = set()
+    await sync.run(sync_id)
+    assert pyarrow.parquet.read_table(path).num_rows == 0
+
+
+@pytest.mark.parametrize("file_format", ["CSV", "JSON_LINES", "PARQUET"])
+async def test_a_file_elsewhere_is_put_there_whole_by_its_url(sync, cohorts, file_format):
+    storage = fsspec.filesystem("memory")
+    cohorts.profiles["ann"] = {"city": "Pune"}
+    cohort_id = cohorts.add_cohort("C", ["ann", "bob"])
+    url = f"memory://bucket/{cohort_id}-{file_format}/members"
+    destination_id = await sync.file(url, file_format)
+    tested = await sync.call("TestDestination", {"destinationId": destination_id})
+    assert tested == {"ok": True, "message": "memory://bucket can be written to"}
+    assert storage.find("/bucket") == [], "nothing is left of the trial"
+    sync_id = (await sync.sync(cohort_id, destination_id))["syncId"]
+    await sync.run(sync_id)
+    content = storage.cat_file(url)
+    if file_format == "PARQUET":
+        rows = pyarrow.parquet.read_table(io.BytesIO(content)).column("customerId").to_pylist()
+        assert rows == ["ann", "bob"]
+    else:
+        expected = {
+            "CSV": b"customerId,city\r\nann,Pune\r\nbob,\r\n",
+            "JSON_LINES": b'{"customerId":"ann","data":{"city":"Pune"}}\n{"customerId":"bob","data":{}}\n',
+        }
+        assert content == expected[file_format]
+    storage.rm("/bucket", recursive=True)
+
+
+async def test_a_file_url_of_this_machine_is_a_path(sync, cohorts, tmp_path):
+    cohort_id = cohorts.add_cohort("C", ["ann"])
+    path = tmp_path / "members.csv"
+    sync_id = (await sync.sync(cohort_id, await sync.file(f"file://{path}")))["syncId"]
+    await sync.run(sync_id)
+    assert path.read_bytes() == b"customerId\r\nann\r\n"
+    data = {"path": f"file://{sync.data_dir}/sync/x.csv", "format": "CSV"}
+    refused = await sync.failure("CreateDestination", {"destination": {"name": "x", "file": data}})
+    assert refused.violations[0][0] == "destination.file.path"
+
+
+async def test_storage_that_fails_is_told_by_kind_and_not_in_its_words(sync, cohorts, monkeypatch):
+    def broken(self, *arguments, **options):
+        raise RuntimeError("canary-secret of the storage")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "put_file", broken)
+    cohort_id = cohorts.add_cohort("C", ["ann"])
+    sync_id = (await sync.sync(cohort_id, await sync.file("memory://bucket/members.csv")))["syncId"]
+    run = await sync.run(sync_id)
+    assert (run["state"], run.get("deliveredAdds", 0)) == ("FAILED", 0)
+    assert "RuntimeError" in run["error"]
+    assert "canary" not in str(run)
+
+
+async def test_storage_whose_library_is_missing_says_which(sync, cohorts):
+    destination_id = await sync.file("s3://bucket/members.csv")
+    tested = await sync.call("TestDestination", {"destinationId": destination_id})
+    assert not tested.get("ok")
+    assert tested["message"].startswith("s3:// needs ")

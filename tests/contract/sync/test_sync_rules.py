@@ -275,6 +275,7 @@ async def test_a_destination_can_be_renamed_and_its_settings_changed_one_by_one(
         assert bad.violations[0][0] == "updateMask"
 
 
+PATH = "destination.file.path"
 FILE = {"path": "/tmp/x.csv", "format": "CSV"}
 
 
@@ -296,13 +297,12 @@ FILE = {"path": "/tmp/x.csv", "format": "CSV"}
         ),
         ({"name": "n", "file": {**FILE, "path": "a.csv"}}, "INVALID_ARGUMENT", "destination.file.path"),
         ({"name": "n", "file": {"path": "/tmp/x"}}, "INVALID_ARGUMENT", "destination.file.format"),
-        (
-            {"name": "n", "file": {**FILE, "format": "PARQUET"}},
-            "UNIMPLEMENTED",
-            "destination.file.format",
-        ),
-        ({"name": "n", "grpc": {"target": "h:1"}}, "UNIMPLEMENTED", "destination.grpc"),
-        ({"name": "n", "facebookAds": {"adAccountId": "1"}}, "UNIMPLEMENTED", "destination.facebookAds"),
+        ({"name": "n", "file": {**FILE, "path": "s3://u:p@bucket/x"}}, "INVALID_ARGUMENT", PATH),
+        ({"name": "n", "file": {**FILE, "path": "simplecache::s3://b/x"}}, "INVALID_ARGUMENT", PATH),
+        ({"name": "n", "file": {**FILE, "path": "sftp://10.0.0.1/x"}}, "INVALID_ARGUMENT", PATH),
+        ({"name": "n", "file": {**FILE, "path": "file://host/x"}}, "INVALID_ARGUMENT", PATH),
+        ({"name": "n", "grpc": {"target": "plugin"}}, "INVALID_ARGUMENT", "destination.grpc.target"),
+        ({"name": "n", "grpc": {"target": "10.0.0.1:50060"}}, "INVALID_ARGUMENT", "destination.grpc.target"),
     ],
 )
 async def test_bad_destinations_are_refused_by_field(sync, destination, code, field):
@@ -340,8 +340,6 @@ async def test_bad_destinations_are_refused_by_field(sync, destination, code, fi
         ({"schedule": {"weekly": {"day": "MONDAY"}}}, "UNIMPLEMENTED", "sync.schedule.weekly"),
         ({"schedule": {"cron": {"expression": "* * * * *"}}}, "UNIMPLEMENTED", "sync.schedule.cron"),
         ({"schedule": {"hourly": {}, "jitter": "5s"}}, "UNIMPLEMENTED", "sync.schedule.jitter"),
-        ({"mode": "ADD_ONLY"}, "UNIMPLEMENTED", "sync.mode"),
-        ({"mode": "REPLACE"}, "UNIMPLEMENTED", "sync.mode"),
         ({"mode": 77}, "INVALID_ARGUMENT", "sync.mode"),
         ({"maxRemoveFraction": 1.5}, "INVALID_ARGUMENT", "sync.maxRemoveFraction"),
         ({"cohortId": ""}, "INVALID_ARGUMENT", "sync.cohortId"),
@@ -357,3 +355,24 @@ async def test_bad_syncs_are_refused_by_field(sync, cohorts, fields, code, field
 async def test_what_is_not_built_says_so(sync):
     preview = await sync.failure("PreviewSync", {"syncId": "x"})
     assert (preview.code.name, preview.reason) == ("UNIMPLEMENTED", "NOT_BUILT_YET")
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "mode"),
+    [
+        ("file", {"path": "/tmp/x.csv", "format": "CSV"}, "ADD_ONLY"),
+        ("webhook", {"url": "http://127.0.0.1:9/"}, "REPLACE"),
+    ],
+)
+async def test_a_mode_that_the_destination_cannot_do_is_refused(sync, cohorts, kind, settings, mode):
+    made = await sync.call("CreateDestination", {"destination": {"name": "d", kind: settings}})
+    asked = {
+        "cohortId": cohorts.add_cohort("C"),
+        "destinationId": made["destination"]["destinationId"],
+        "schedule": {"hourly": {}},
+    }
+    refused = await sync.failure("CreateSync", {"sync": {**asked, "mode": mode}})
+    assert (refused.reason, refused.violations[0][0]) == ("MODE_NOT_SUPPORTED", "sync.mode")
+    sync_id = (await sync.call("CreateSync", {"sync": asked}))["sync"]["syncId"]
+    change = {"sync": {"syncId": sync_id, "mode": mode}, "updateMask": "mode"}
+    assert (await sync.failure("UpdateSync", change)).reason == "MODE_NOT_SUPPORTED"

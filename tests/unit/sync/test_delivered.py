@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
-from services.sync.delivered import Entry
+from services.sync.delivered import Entry, Removal
 from services.sync.diff import size
 from services.sync.model import SyncId
 from services.sync.store import Store
@@ -58,9 +58,9 @@ def test_the_cache_is_the_rows_less_the_stale_ones(steps):
                 assert all(entry(p, epoch).number in numbers[f"s{p % 2}"] for p in fresh)
                 assert store.delivered.ledger(txn, SYNC).rows == len(held)
                 stale = store.delivered.find_removed(txn, SYNC, {}, b"", 1000)
-                assert set(stale.customer_ids) == {name(p) for p in held - fresh}
+                assert {r.customer_id for r in stale.removals} == {name(p) for p in held - fresh}
                 everybody = store.delivered.find_removed(txn, SYNC, numbers, b"", 1000)
-                assert set(everybody.customer_ids) == {name(p) for p in held}
+                assert {r.customer_id for r in everybody.removals} == {name(p) for p in held}
         store.environment.close()
 
 
@@ -75,12 +75,60 @@ def test_removed_customers_are_found_in_pages_and_other_syncs_stay_apart(tmp_pat
     with store.read() as txn:
         first = store.delivered.find_removed(txn, SYNC, gone, b"", 3)
         rest = store.delivered.find_removed(txn, SYNC, gone, first.after, 3)
-    assert first.customer_ids == ["c-001", "c-004", "c-005"]
-    assert rest == (["c-009"], None)
+    assert [r.customer_id for r in first.removals] == ["c-001", "c-004", "c-005"]
+    assert rest == ([Removal("c-009")], None)
     with store.write() as txn:
         store.delivered.drop(txn, SYNC)
     with store.read() as txn:
         assert store.delivered.ledger(txn, SYNC).rows == 0
         assert store.delivered.numbers(txn, SYNC) == {}
         assert size(store.delivered.numbers(txn, OTHER)) == 10
+    store.environment.close()
+
+
+def test_a_row_keeps_the_key_that_was_uploaded_over_epochs_until_it_is_removed(tmp_path):
+    store = Store(tmp_path)
+    delivered = store.delivered
+    with store.write() as txn:
+        delivered.begin_epoch(txn, SYNC, "e1", ["s"])
+        delivered.acknowledge(txn, SYNC, [Entry("ann", "s", 1, b"old"), Entry("bob", "s", 2, b"b")], [])
+        delivered.begin_epoch(txn, SYNC, "e2", ["s"])
+        delivered.match(txn, SYNC, [Entry("ann", "s", 70_000)])
+        found = delivered.find_removed(txn, SYNC, {"s": BitMap([70_000])}, b"", 10)
+        assert found == ([Removal("ann", b"old"), Removal("bob", b"b")], None)
+        delivered.acknowledge(txn, SYNC, [Entry("ann", "s", 70_000, b"new")], ["bob"])
+        found = delivered.find_removed(txn, SYNC, {"s": BitMap([70_000])}, b"", 10)
+        assert found == ([Removal("ann", b"new")], None)
+    store.environment.close()
+
+
+def test_a_key_of_one_who_stays_is_told_from_one_that_only_leavers_have(tmp_path):
+    store = Store(tmp_path)
+    delivered = store.delivered
+    ann, twin, bob = Removal("ann", b"k"), Removal("twin", b"k"), Removal("bob", b"b")
+    with store.write() as txn:
+        delivered.begin_epoch(txn, SYNC, "e", ["s"])
+        people = [Entry("ann", "s", 1, b"k"), Entry("twin", "s", 2, b"k"), Entry("bob", "s", 3, b"b")]
+        delivered.acknowledge(txn, SYNC, people, [])
+        delivered.acknowledge(txn, SYNC, people, [])  # a batch that came again
+        assert delivered.held_by_others(txn, SYNC, [ann, bob]) == {"ann"}
+        assert delivered.held_by_others(txn, SYNC, [ann, twin]) == set()
+        assert delivered.held_by_others(txn, OTHER, [ann]) == set()
+        delivered.acknowledge(txn, SYNC, [Entry("twin", "s", 2, b"other")], [])
+        assert delivered.held_by_others(txn, SYNC, [ann]) == set()
+        delivered.acknowledge(txn, SYNC, [], ["ann", "twin", "bob"])
+        assert delivered.held_by_others(txn, SYNC, [ann, twin, bob]) == set()
+    store.environment.close()
+
+
+def test_rows_of_before_there_were_keys_are_read_as_they_are(tmp_path):
+    store = Store(tmp_path)
+    with store.write() as txn:
+        store.delivered.begin_epoch(txn, SYNC, "e", ["s"])
+        store.delivered.acknowledge(txn, SYNC, [Entry("ann", "s", 1)], [])
+        row = txn.get(SYNC.encode() + b"ann", db=store.environment["delivered"])
+        assert len(row) == 10
+        assert store.delivered.find_removed(txn, SYNC, {"s": BitMap([1])}, b"", 1).removals == [
+            Removal("ann")
+        ]
     store.environment.close()

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from libs.gen.cohort.v1 import event_pb2 as cohort_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63ohort/v1/destination.proto\x12\tcohort.v1\x1a\x15\x63ohort/v1/event.proto\"\x11\n\x0f\x44\x65scribeRequest\"X\n\x10\x44\x65scribeResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmatch_keys\x18\x02 \x03(\t\x12\x13\n\x0b\x62\x61tch_limit\x18\x03 \x01(\x05\x12\r\n\x05modes\x18\x04 \x03(\t\";\n\x13OpenAudienceRequest\x12\x0f\n\x07sync_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ohort_name\x18\x02 \x01(\t\"(\n\x14OpenAudienceResponse\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\"\x8d\x01\n\x11\x41pplyBatchRequest\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x11\n\tbatch_seq\x18\x03 \x01(\x05\x12\x1f\n\x04\x61\x64\x64s\x18\x04 \x03(\x0b\x32\x11.cohort.v1.Member\x12\"\n\x07removes\x18\x05 \x03(\x0b\x32\x11.cohort.v1.Member\"S\n\x12\x41pplyBatchResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12+\n\x08rejected\x18\x02 \x03(\x0b\x32\x19.cohort.v1.RejectedMember\"5\n\x0eRejectedMember\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"3\n\x0f\x43loseRunRequest\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\"\x12\n\x10\x43loseRunResponse2\xba\x02\n\x12\x44\x65stinationService\x12\x43\n\x08\x44\x65scribe\x12\x1a.cohort.v1.DescribeRequest\x1a\x1b.cohort.v1.DescribeResponse\x12O\n\x0cOpenAudience\x12\x1e.cohort.v1.OpenAudienceRequest\x1a\x1f.cohort.v1.OpenAudienceResponse\x12I\n\nApplyBatch\x12\x1c.cohort.v1.ApplyBatchRequest\x1a\x1d.cohort.v1.ApplyBatchResponse\x12\x43\n\x08\x43loseRun\x12\x1a.cohort.v1.CloseRunRequest\x1a\x1b.cohort.v1.CloseRunResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63ohort/v1/destination.proto\x12\tcohort.v1\x1a\x15\x63ohort/v1/event.proto\"\x11\n\x0f\x44\x65scribeRequest\"X\n\x10\x44\x65scribeResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmatch_keys\x18\x02 \x03(\t\x12\x13\n\x0b\x62\x61tch_limit\x18\x03 \x01(\x05\x12\r\n\x05modes\x18\x04 \x03(\t\";\n\x13OpenAudienceRequest\x12\x0f\n\x07sync_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ohort_name\x18\x02 \x01(\t\"(\n\x14OpenAudienceResponse\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\"\x9b\x01\n\x11\x41pplyBatchRequest\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x11\n\tbatch_seq\x18\x03 \x01(\x05\x12\x1f\n\x04\x61\x64\x64s\x18\x04 \x03(\x0b\x32\x11.cohort.v1.Member\x12\"\n\x07removes\x18\x05 \x03(\x0b\x32\x11.cohort.v1.Member\x12\x0c\n\x04mode\x18\x06 \x01(\t\"S\n\x12\x41pplyBatchResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12+\n\x08rejected\x18\x02 \x03(\x0b\x32\x19.cohort.v1.RejectedMember\"5\n\x0eRejectedMember\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"3\n\x0f\x43loseRunRequest\x12\x10\n\x08\x61udience\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\"\x12\n\x10\x43loseRunResponse2\xba\x02\n\x12\x44\x65stinationService\x12\x43\n\x08\x44\x65scribe\x12\x1a.cohort.v1.DescribeRequest\x1a\x1b.cohort.v1.DescribeResponse\x12O\n\x0cOpenAudience\x12\x1e.cohort.v1.OpenAudienceRequest\x1a\x1f.cohort.v1.OpenAudienceResponse\x12I\n\nApplyBatch\x12\x1c.cohort.v1.ApplyBatchRequest\x1a\x1d.cohort.v1.ApplyBatchResponse\x12\x43\n\x08\x43loseRun\x12\x1a.cohort.v1.CloseRunRequest\x1a\x1b.cohort.v1.CloseRunResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,15 +41,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPENAUDIENCERESPONSE']._serialized_start=235
   _globals['_OPENAUDIENCERESPONSE']._serialized_end=275
   _globals['_APPLYBATCHREQUEST']._serialized_start=278
-  _globals['_APPLYBATCHREQUEST']._serialized_end=419
-  _globals['_APPLYBATCHRESPONSE']._serialized_start=421
-  _globals['_APPLYBATCHRESPONSE']._serialized_end=504
-  _globals['_REJECTEDMEMBER']._serialized_start=506
-  _globals['_REJECTEDMEMBER']._serialized_end=559
-  _globals['_CLOSERUNREQUEST']._serialized_start=561
-  _globals['_CLOSERUNREQUEST']._serialized_end=612
-  _globals['_CLOSERUNRESPONSE']._serialized_start=614
-  _globals['_CLOSERUNRESPONSE']._serialized_end=632
-  _globals['_DESTINATIONSERVICE']._serialized_start=635
-  _globals['_DESTINATIONSERVICE']._serialized_end=949
+  _globals['_APPLYBATCHREQUEST']._serialized_end=433
+  _globals['_APPLYBATCHRESPONSE']._serialized_start=435
+  _globals['_APPLYBATCHRESPONSE']._serialized_end=518
+  _globals['_REJECTEDMEMBER']._serialized_start=520
+  _globals['_REJECTEDMEMBER']._serialized_end=573
+  _globals['_CLOSERUNREQUEST']._serialized_start=575
+  _globals['_CLOSERUNREQUEST']._serialized_end=626
+  _globals['_CLOSERUNRESPONSE']._serialized_start=628
+  _globals['_CLOSERUNRESPONSE']._serialized_end=646
+  _globals['_DESTINATIONSERVICE']._serialized_start=649
+  _globals['_DESTINATIONSERVICE']._serialized_end=963
 # @@protoc_insertion_point(module_scope)

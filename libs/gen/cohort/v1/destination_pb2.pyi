@@ -38,18 +38,20 @@ class OpenAudienceResponse(_message.Message):
     def __init__(self, audience: _Optional[str] = ...) -> None: ...
 
 class ApplyBatchRequest(_message.Message):
-    __slots__ = ("audience", "run_id", "batch_seq", "adds", "removes")
+    __slots__ = ("audience", "run_id", "batch_seq", "adds", "removes", "mode")
     AUDIENCE_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     BATCH_SEQ_FIELD_NUMBER: _ClassVar[int]
     ADDS_FIELD_NUMBER: _ClassVar[int]
     REMOVES_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     audience: str
     run_id: str
     batch_seq: int
     adds: _containers.RepeatedCompositeFieldContainer[_event_pb2.Member]
     removes: _containers.RepeatedCompositeFieldContainer[_event_pb2.Member]
-    def __init__(self, audience: _Optional[str] = ..., run_id: _Optional[str] = ..., batch_seq: _Optional[int] = ..., adds: _Optional[_Iterable[_Union[_event_pb2.Member, _Mapping]]] = ..., removes: _Optional[_Iterable[_Union[_event_pb2.Member, _Mapping]]] = ...) -> None: ...
+    mode: str
+    def __init__(self, audience: _Optional[str] = ..., run_id: _Optional[str] = ..., batch_seq: _Optional[int] = ..., adds: _Optional[_Iterable[_Union[_event_pb2.Member, _Mapping]]] = ..., removes: _Optional[_Iterable[_Union[_event_pb2.Member, _Mapping]]] = ..., mode: _Optional[str] = ...) -> None: ...
 
 class ApplyBatchResponse(_message.Message):
     __slots__ = ("accepted", "rejected")

@@ -27,7 +27,9 @@ if _version_not_supported:
 
 class DestinationServiceStub:
     """A destination outside Cohort. The sync service is its client. An RPC that answers UNAVAILABLE,
-    DEADLINE_EXCEEDED or RESOURCE_EXHAUSTED is tried again; any other error fails the run.
+    DEADLINE_EXCEEDED or RESOURCE_EXHAUSTED is tried again, after RetryInfo where that is given; any other error
+    fails the run. FAILED_PRECONDITION, UNAUTHENTICATED and PERMISSION_DENIED also pause the sync, with the
+    reason of ErrorInfo, until a person resumes it.
     """
 
     def __init__(self, channel):
@@ -60,7 +62,9 @@ class DestinationServiceStub:
 
 class DestinationServiceServicer:
     """A destination outside Cohort. The sync service is its client. An RPC that answers UNAVAILABLE,
-    DEADLINE_EXCEEDED or RESOURCE_EXHAUSTED is tried again; any other error fails the run.
+    DEADLINE_EXCEEDED or RESOURCE_EXHAUSTED is tried again, after RetryInfo where that is given; any other error
+    fails the run. FAILED_PRECONDITION, UNAUTHENTICATED and PERMISSION_DENIED also pause the sync, with the
+    reason of ErrorInfo, until a person resumes it.
     """
 
     def Describe(self, request, context):
@@ -78,7 +82,8 @@ class DestinationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApplyBatch(self, request, context):
-        """Applies one batch, once: a repeat with the same run_id and batch_seq answers as the first time.
+        """Applies one batch, once: a repeat with the same run_id and batch_seq answers as the first time. Removals
+        are applied before additions. Removing somebody who is not there is accepted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +129,9 @@ def add_DestinationServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class DestinationService:
     """A destination outside Cohort. The sync service is its client. An RPC that answers UNAVAILABLE,
-    DEADLINE_EXCEEDED or RESOURCE_EXHAUSTED is tried again; any other error fails the run.
+    DEADLINE_EXCEEDED or RESOURCE_EXHAUSTED is tried again, after RetryInfo where that is given; any other error
+    fails the run. FAILED_PRECONDITION, UNAUTHENTICATED and PERMISSION_DENIED also pause the sync, with the
+    reason of ErrorInfo, until a person resumes it.
     """
 
     @staticmethod

@@ -33,18 +33,31 @@ class Destination(_message.Message):
     def __init__(self, destination_id: _Optional[str] = ..., name: _Optional[str] = ..., facebook_ads: _Optional[_Union[FacebookAdsDestination, _Mapping]] = ..., webhook: _Optional[_Union[WebhookDestination, _Mapping]] = ..., file: _Optional[_Union[FileDestination, _Mapping]] = ..., grpc: _Optional[_Union[GrpcDestination, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class FacebookAdsDestination(_message.Message):
-    __slots__ = ("ad_account_id", "access_token", "audience_id", "match_keys", "graph_url")
+    __slots__ = ("ad_account_id", "access_token", "audience_id", "match_keys", "graph_url", "match_attributes", "limited_data_use", "default_country")
+    class MatchAttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     AD_ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
     AUDIENCE_ID_FIELD_NUMBER: _ClassVar[int]
     MATCH_KEYS_FIELD_NUMBER: _ClassVar[int]
     GRAPH_URL_FIELD_NUMBER: _ClassVar[int]
+    MATCH_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    LIMITED_DATA_USE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_COUNTRY_FIELD_NUMBER: _ClassVar[int]
     ad_account_id: str
     access_token: str
     audience_id: str
     match_keys: _containers.RepeatedScalarFieldContainer[str]
     graph_url: str
-    def __init__(self, ad_account_id: _Optional[str] = ..., access_token: _Optional[str] = ..., audience_id: _Optional[str] = ..., match_keys: _Optional[_Iterable[str]] = ..., graph_url: _Optional[str] = ...) -> None: ...
+    match_attributes: _containers.ScalarMap[str, str]
+    limited_data_use: bool
+    default_country: str
+    def __init__(self, ad_account_id: _Optional[str] = ..., access_token: _Optional[str] = ..., audience_id: _Optional[str] = ..., match_keys: _Optional[_Iterable[str]] = ..., graph_url: _Optional[str] = ..., match_attributes: _Optional[_Mapping[str, str]] = ..., limited_data_use: _Optional[bool] = ..., default_country: _Optional[str] = ...) -> None: ...
 
 class WebhookDestination(_message.Message):
     __slots__ = ("url", "signing_secret")
@@ -203,7 +216,7 @@ class Sync(_message.Message):
     def __init__(self, sync_id: _Optional[str] = ..., cohort_id: _Optional[str] = ..., destination_id: _Optional[str] = ..., schedule: _Optional[_Union[Schedule, _Mapping]] = ..., mode: _Optional[_Union[Sync.Mode, str]] = ..., max_remove_fraction: _Optional[float] = ..., state: _Optional[_Union[Sync.State, str]] = ..., state_reason: _Optional[str] = ..., next_run_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_run: _Optional[_Union[SyncRun, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class SyncRun(_message.Message):
-    __slots__ = ("run_id", "sync_id", "start_time", "end_time", "state", "revision", "planned_adds", "planned_removes", "delivered_adds", "delivered_removes", "rejected", "batches", "attempts", "error")
+    __slots__ = ("run_id", "sync_id", "start_time", "end_time", "state", "revision", "planned_adds", "planned_removes", "delivered_adds", "delivered_removes", "rejected", "batches", "attempts", "error", "warnings")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[SyncRun.State]
@@ -232,6 +245,7 @@ class SyncRun(_message.Message):
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     sync_id: str
     start_time: _timestamp_pb2.Timestamp
@@ -246,7 +260,8 @@ class SyncRun(_message.Message):
     batches: int
     attempts: int
     error: str
-    def __init__(self, run_id: _Optional[str] = ..., sync_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[SyncRun.State, str]] = ..., revision: _Optional[str] = ..., planned_adds: _Optional[int] = ..., planned_removes: _Optional[int] = ..., delivered_adds: _Optional[int] = ..., delivered_removes: _Optional[int] = ..., rejected: _Optional[_Iterable[_Union[RejectedCount, _Mapping]]] = ..., batches: _Optional[int] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, run_id: _Optional[str] = ..., sync_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[SyncRun.State, str]] = ..., revision: _Optional[str] = ..., planned_adds: _Optional[int] = ..., planned_removes: _Optional[int] = ..., delivered_adds: _Optional[int] = ..., delivered_removes: _Optional[int] = ..., rejected: _Optional[_Iterable[_Union[RejectedCount, _Mapping]]] = ..., batches: _Optional[int] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RejectedCount(_message.Message):
     __slots__ = ("reason", "count")

@@ -160,7 +160,8 @@ class SyncServiceServicer:
 
     def UpdateDestination(self, request, context):
         """Changes a destination. NOT_FOUND; ALREADY_EXISTS: the name is taken; INVALID_ARGUMENT: a setting or mask
-        is wrong, or the change is to another type of destination.
+        is wrong, or the change is to another type of destination; FAILED_PRECONDITION DESTINATION_IN_USE: syncs
+        keep members at the audience or plug-in that it would turn away from.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +185,8 @@ class SyncServiceServicer:
     def CreateSync(self, request, context):
         """Makes a sync. It runs at its next scheduled time; once runs at once. NOT_FOUND: the cohort or the
         destination. ALREADY_EXISTS SYNC_EXISTS: the pair has one already, which is named: change its schedule
-        with UpdateSync. INVALID_ARGUMENT: a bad schedule or mode.
+        with UpdateSync. INVALID_ARGUMENT: a bad schedule or mode. FAILED_PRECONDITION AUDIENCE_IN_USE: the
+        destination is one audience, which another sync keeps.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

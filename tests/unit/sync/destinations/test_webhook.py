@@ -3,14 +3,16 @@
 import pytest
 
 from libs.clock import system_clock
-from services.sync.delivered import Entry
-from services.sync.destinations.base import DeliveryError, Page
-from services.sync.destinations.webhook import Patience, WebhookTarget
+from services.sync.delivered import Entry, Removal
+from services.sync.destinations.base import Addition, Blocked, DeliveryError, Opening, Page
+from services.sync.destinations.retrying import Patience
+from services.sync.destinations.webhook import WebhookTarget
 from services.sync.members import Member
 from services.sync.model import WebhookSettings
 from tests.fakes.webhook import Answer, WebhookReceiver
 
-PAGE = Page("syn", "run", "coh", "Cohort", 1, 1, [Member(Entry("ann", "s", 1), {"a": 1})], ["bob"])
+ANN = Addition(Member(Entry("ann", "s", 1), {"a": 1}))
+PAGE = Page(Opening("syn", "run", "coh", "Cohort"), 1, 1, [ANN], [Removal("bob")])
 
 
 @pytest.fixture
@@ -92,3 +94,15 @@ async def test_the_address_is_checked_at_every_call(receiver):
         await target.send(PAGE)
     assert receiver.calls == []
     await target.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(401, "CREDENTIALS_REFUSED"), (403, "CREDENTIALS_REFUSED"), (410, "RECEIVER_GONE")],
+)
+async def test_what_only_a_person_can_put_right_is_told_as_such(target, receiver, status, reason):
+    receiver.misbehave(Answer(status))
+    with pytest.raises(Blocked, match="resume the sync") as blocked:
+        await target.send(PAGE)
+    assert blocked.value.reason == reason
+    assert target.attempts == 1

@@ -1,0 +1,159 @@
+"""Where does a file go, and how does it get there whole? A folder of this machine, or a URL of fsspec.
+
+On this machine it is written beside the one before and renamed to it, fsynced. Elsewhere it is written to
+this machine's temporary folder and then put under its name in one upload, which object storage shows when it
+is complete. What libraries of storage say may hold secrets, so only the kind of their failures is told.
+"""
+
+import contextlib
+import os
+import stat
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from services.sync.destinations.base import DeliveryError
+
+Write = Callable[[BinaryIO], None]
+
+
+class Place(ABC):
+    """Where one file goes."""
+
+    @abstractmethod
+    def put(self, write: Write) -> None:
+        """Write the file and put it in place of the one before, at once. Raises `DeliveryError`."""
+
+    @abstractmethod
+    def check(self) -> str:
+        """Try to write and clean up; return what was tried. Raises `DeliveryError`."""
+
+
+def place_of(path: str) -> Place:
+    """Return the place that a path or URL names."""
+    scheme = scheme_of(path)
+    if not scheme:
+        return Folder(Path(path))
+    return Folder(Path(urlsplit(path).path)) if scheme in ("file", "local") else Remote(path)
+
+
+def scheme_of(path: str) -> str:
+    """Return the scheme of a URL in lower case, "" for a path."""
+    scheme, separator, _ = path.partition("://")
+    return scheme.lower() if separator else ""
+
+
+class Folder(Place):
+    """A file on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def put(self, write: Write) -> None:
+        """Write beside the file and rename."""
+        self._in_place(write, keep=True)
+
+    def check(self) -> str:
+        """Make a file in the folder and remove it."""
+        self._in_place(lambda stream: None, keep=False)
+        return f"{self._path.parent} can be written to"
+
+    def _in_place(self, write: Write, *, keep: bool) -> None:
+        """Write a file beside ours, fsync it and, to `keep` it, rename it to ours."""
+        folder = self._path.parent
+        with told(f"the file cannot be written in {folder}"):
+            if self._path.is_dir():
+                raise DeliveryError("the path of the file is a folder")
+            descriptor, name = tempfile.mkstemp(
+                prefix=f".{self._path.name[:64]}.", suffix=".part", dir=folder
+            )
+            try:
+                with open(descriptor, "wb") as stream:
+                    write(stream)
+                    stream.flush()
+                    with contextlib.suppress(FileNotFoundError):  # a new file is its owner's alone
+                        os.fchmod(stream.fileno(), stat.S_IMODE(self._path.stat().st_mode))
+                    os.fsync(stream.fileno())
+                if keep:
+                    os.replace(name, self._path)
+                    _sync_folder(folder)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name)
+
+
+class Remote(Place):
+    """A file that fsspec can put where the URL says."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def put(self, write: Write) -> None:
+        """Write to a temporary file, then upload it under its name."""
+        with told("the file cannot be written here"), tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / "members"
+            with local.open("wb") as stream:
+                write(stream)
+            with _told_of_storage(self._url):
+                storage, path = self._storage()
+                storage.put_file(str(local), path)
+
+    def check(self) -> str:
+        """Upload an empty object beside the file and remove it."""
+        with _told_of_storage(self._url):
+            storage, path = self._storage()
+            probe = f"{path}.cohort-test"
+            storage.pipe_file(probe, b"")
+            storage.rm_file(probe)
+        parts = urlsplit(self._url)
+        return f"{parts.scheme}://{parts.netloc} can be written to"
+
+    def _storage(self) -> tuple[Any, str]:
+        try:
+            from fsspec.core import url_to_fs
+        except ImportError:
+            raise DeliveryError(
+                "files elsewhere need fsspec, which is not installed here: install cohort[files]"
+            ) from None
+        storage, path = url_to_fs(self._url)
+        return storage, path
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn what the system says into what a person reads."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DeliveryError(f"{what}: {reason}") from None
+
+
+@contextlib.contextmanager
+def _told_of_storage(url: str) -> Iterator[None]:
+    scheme = scheme_of(url)
+    try:
+        yield
+    except DeliveryError:
+        raise
+    except ImportError as error:
+        raise DeliveryError(
+            f"{scheme}:// needs {error.name or 'a library'}, which is not installed here"
+        ) from None
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise DeliveryError(f"the file cannot be put at {scheme}://…: {reason}") from None
+    except Exception as error:
+        raise DeliveryError(f"the file cannot be put at {scheme}://… ({type(error).__name__})") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,121 @@
+"""What differs between a cohort and what its destination holds? The plan of a run.
+
+Members now less members delivered, and the reverse, by customer. Numbers stand for customers within an epoch;
+customers that were given other numbers since (a new epoch, or erased and come back) are matched by their ids
+before anything is counted. Only bitmaps are compared, and ids are asked for only where both sides differ.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from pyroaring import BitMap
+
+from services.sync.delivered import Removal
+from services.sync.diff import size, slices, subtract
+from services.sync.in_flight import Sent
+from services.sync.members import Members, MemberSet
+from services.sync.model import Mode, Sync
+from services.sync.progress import RunError
+from services.sync.store import Store
+
+GROUP = 1000
+"""Customers named at a time: one message of the cohort service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What differs: numbers to add, numbers that are gone, and how many customers are to be removed."""
+
+    adds: dict[str, BitMap]
+    gone: dict[str, BitMap]
+    removes: int
+    delivered: int
+    """How many customers the destination holds before the run."""
+    orphans: tuple[Removal, ...] = ()
+    """Customers who may be there since a page was sent and not acknowledged, and are to be taken off first."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.adds or self.removes or self.orphans)
+
+
+async def make_plan(
+    store: Store, client: Members, sync: Sync, members: MemberSet, check_going: Callable[[], None]
+) -> Plan:
+    """Compare members with what was delivered. Raises `MembersError`, and what `check_going` raises."""
+    sync_id, delivered = sync.sync_id, store.delivered
+    await store.writing(lambda txn: delivered.begin_epoch(txn, sync_id, members.epoch, members.numbers))
+    compare = partial(_compare, store=store, sync=sync, members=members)
+    plan = await store.reading(compare)
+    if plan.adds and plan.removes:
+        for group in slices(plan.adds, GROUP):
+            check_going()
+            named = await client.resolve(members.epoch, group, profiles=False)
+            entries = [member.entry for member in named]
+            await store.writing(partial(delivered.match, sync_id=sync_id, entries=entries))
+        plan = await store.reading(compare)
+    if sync.mode is Mode.ADD_ONLY:
+        return Plan(plan.adds, {}, 0, plan.delivered)
+    if await store.writing(partial(_reopen, store=store, sync=sync, members=members)):
+        plan = await store.reading(compare)
+    return replace(plan, orphans=await _orphans(store, client, sync, members, plan))
+
+
+def _reopen(txn: Any, store: Store, sync: Sync, members: MemberSet) -> int:
+    """Take members who were sent to be removed, and may have been, for not delivered; return how many."""
+    back = []
+    for sent in store.in_flight.left(txn, sync.sync_id):
+        entry = store.delivered.find(txn, sync.sync_id, sent.entry.customer_id) if sent.removing else None
+        if entry is not None and entry.number in members.numbers.get(entry.shard, ()):
+            back.append(entry)
+    store.delivered.acknowledge(txn, sync.sync_id, (), [entry.customer_id for entry in back])
+    store.in_flight.begin(txn, sync.sync_id, [Sent(members.epoch, entry) for entry in back])
+    return len(back)
+
+
+async def _orphans(
+    store: Store, client: Members, sync: Sync, members: MemberSet, plan: Plan
+) -> tuple[Removal, ...]:
+    """Return who was sent, not acknowledged, and has to be taken off first.
+
+    That is who is no member, found by name where the numbers are of another epoch. Who was sent under a key is
+    taken off in any case: the key may be another by now, and a set does not mind a removal before an addition.
+    """
+    everybody = await store.reading(lambda txn: store.in_flight.left(txn, sync.sync_id))
+    left = [sent for sent in everybody if not sent.removing]
+    named: set[str] = set()
+    if any(sent.epoch != members.epoch and not sent.entry.key for sent in left):
+        for group in slices(plan.adds, GROUP):
+            found = await client.resolve(members.epoch, group, profiles=False)
+            named.update(member.entry.customer_id for member in found)
+
+    def stays(sent: Sent) -> bool:
+        if sent.entry.key:
+            return False
+        if sent.epoch != members.epoch:
+            return sent.entry.customer_id in named
+        return sent.entry.number in members.numbers.get(sent.entry.shard, ())
+
+    return tuple(Removal(sent.entry.customer_id, sent.entry.key) for sent in left if not stays(sent))
+
+
+def _compare(txn: Any, store: Store, sync: Sync, members: MemberSet) -> Plan:
+    rows = store.delivered.ledger(txn, sync.sync_id).rows
+    numbers = store.delivered.numbers(txn, sync.sync_id)
+    gone = subtract(numbers, members.numbers)
+    stale = rows - size(numbers)
+    return Plan(subtract(members.numbers, numbers), gone, size(gone) + stale, rows)
+
+
+def check_guard(sync: Sync, plan: Plan) -> None:
+    """Raise `RunError` where the plan removes more than the sync's guard allows."""
+    guard = sync.max_remove_fraction
+    if guard is not None and plan.removes > guard * plan.delivered:
+        raise RunError(
+            f"the run would remove {plan.removes} of {plan.delivered} customers delivered, more than "
+            f"max_remove_fraction {guard:g} allows; nothing was sent. "
+            "If that is right, raise the fraction and run again"
+        )
