@@ -28,9 +28,7 @@ class Kind(IntEnum):
 
 def tell_apart(values: Iterable[T]) -> tuple[NDArray[np.uint32], list[T]]:
     """Return the different values in order of first use, and each value's place among them; 40 to 150 ns each."""
-    numbers: defaultdict[T, int] = defaultdict(
-        count().__next__
-    )  # gives the next number without a Python call
+    numbers: defaultdict[T, int] = defaultdict(count().__next__)  # the next number, without a Python call
     codes = np.fromiter(map(numbers.__getitem__, values), np.uint32)
     return codes, list(numbers)
 
@@ -48,12 +46,8 @@ class Strings:
 
     @classmethod
     def of(cls, strings: Iterable[str]) -> "Strings":
-        """Tell the different strings apart, in order of first use: 40 to 150 ns each."""
-        numbers: defaultdict[str, int] = defaultdict(
-            count().__next__
-        )  # numbers new ones without a Python call
-        codes = np.fromiter(map(numbers.__getitem__, strings), np.uint32)
-        return cls(codes, list(numbers))
+        """Tell the different strings apart, in order of first use."""
+        return cls(*tell_apart(strings))
 
     def __len__(self) -> int:
         """Return the number of rows."""
