@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
-.PHONY: setup demo test lint bench generate lock clean
+.PHONY: setup demo test lint bench faults generate lock clean
 
 setup: $(READY)
 
@@ -31,6 +31,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# The fault tests at length: INDEX_KILLS kills while segments are made (CI has 6).
+faults: setup
+	INDEX_KILLS=$(or $(INDEX_KILLS),60) $(BIN)/python -m pytest tests/faults $(ARGS)
 
 generate: setup
 	$(BIN)/python protos/generate.py
