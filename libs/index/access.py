@@ -146,7 +146,7 @@ def _places_in_segment(segment: Segment, question: Question, among: NDArray[np.u
         inside = np.flatnonzero((rows >= low) & (rows < high))
         places, rows = places[inside], rows[inside]
     if question.condition is not None and len(rows):
-        places = places[mask(question.condition, SegmentColumns(segment, rows, len(rows)))]
+        places = places[true_places(mask(question.condition, SegmentColumns(segment, rows, len(rows))))]
     return places
 
 
@@ -225,7 +225,7 @@ def owners_of_key(segment: Segment, name: KeyName, first: int, end: int) -> NDAr
             passing = numbers.within(interval, slice(first, end))
             passing &= strings.codes[first:end] == strings.codes.dtype.type(name[1])
             return segment.customer[first:end][true_places(passing)]
-        chosen = chosen[numbers.within(interval, chosen)]
+        chosen = chosen[true_places(numbers.within(interval, chosen))]
     return segment.customer[chosen]
 
 
@@ -239,7 +239,7 @@ def owners_of(step: Step, question: Question) -> NDArray[np.uint32]:
     if step.path is Path.POSTINGS:
         rows = candidates_of(part, condition, step.first, step.end)
         if not isinstance(condition, BoundTest):
-            rows = rows[mask(condition, SegmentColumns(part, rows, len(rows)))]
+            rows = rows[true_places(mask(condition, SegmentColumns(part, rows, len(rows))))]
         return part.customer[rows]
     return _scan(part, condition, step.first, step.end)
 
@@ -263,7 +263,7 @@ def _scan(segment: Segment, condition: Bound, first: int, end: int) -> NDArray[n
         if place + 1 < len(tests) and np.count_nonzero(passing) * NARROW_SHARE < end - first:
             rows = true_places(passing) + first
             for later in tests[place + 1 :]:
-                rows = rows[mask(later, SegmentColumns(segment, rows, len(rows)))]
+                rows = rows[true_places(mask(later, SegmentColumns(segment, rows, len(rows))))]
             return segment.customer[rows]
     return segment.customer[first:end][true_places(passing)]  # a random mask costs twice as much
 
