@@ -4,9 +4,11 @@ Knows nothing of the index, the plan or protobuf. Slow and obvious on purpose; w
 the contract decides.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from math import inf
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -58,21 +60,85 @@ def holds(rule: Mapping[str, Any], world: World, as_of: int, customer: str) -> b
         return not holds(body["rule"], world, as_of, customer)
     if kind == "profile":
         return condition_holds(body.get("where"), world.profiles.get(customer, {}))
+    if kind == "sequence":
+        return sequence_holds(body, world, as_of, customer)
     assert kind == "did"
-    number = sum(
-        1
+    events = events_of(body, world, as_of, customer)
+    if body.get("firstTime"):
+        events = sorted(events, key=lambda event: event.time)[:1]  # stable: events stand as they arrived
+    events = [event for event in events if in_window(body.get("when"), event.time, world, as_of)]
+    counted = count_holds(body.get("count", {"op": "AT_LEAST", "value": 1}), len(events))
+    return counted and ("aggregate" not in body or aggregate_holds(body["aggregate"], events, world))
+
+
+def events_of(body: Mapping[str, Any], world: World, as_of: int, customer: str) -> list[Event]:
+    """Return a customer's events of a type that satisfy a condition, as they arrived."""
+    return [
+        event
         for event in world.events
         if event.customer_id == customer
         and event.event_type == body["eventType"]
         and event.time <= as_of
-        and in_window(body.get("when"), event.time, world, as_of)
         and condition_holds(body.get("where"), event.data)
+    ]
+
+
+def aggregate_holds(aggregate: Mapping[str, Any], events: Sequence[Event], world: World) -> bool:
+    """Say whether a figure over events passes."""
+    function = aggregate["function"]
+    if function == "ACTIVE_DAYS":
+        days = {world.local_date(event.time) for event in events}
+        return bool(days) and count_holds(aggregate, len(days))
+    values = [event.data[aggregate["attribute"]] for event in events if aggregate["attribute"] in event.data]
+    if function != "DISTINCT":
+        values = [value for value in values if kind_of(value) == "number"]
+    if not values:
+        return False
+    if function == "DISTINCT":
+        return count_holds(aggregate, len({(kind_of(value), value) for value in values}))
+    figure: dict[str, Callable[[], float]] = {
+        "SUM": lambda: exact_sum(values),
+        "AVERAGE": lambda: exact_sum(values) / len(values),
+        "MINIMUM": lambda: min(values),
+        "MAXIMUM": lambda: max(values),
+    }
+    return count_holds(aggregate, figure[function]())
+
+
+def exact_sum(values: Sequence[float]) -> float:
+    """Return the correctly rounded sum; infinite where it overflows."""
+    total = sum(map(Fraction, values), Fraction())
+    try:
+        return float(total)
+    except OverflowError:
+        return inf if total > 0 else -inf
+
+
+def sequence_holds(body: Mapping[str, Any], world: World, as_of: int, customer: str) -> bool:
+    """Say whether some choice of one event a step is in order: every choice is tried."""
+    first, *later = [
+        sorted({event.time for event in events_of(step, world, as_of, customer)}) for step in body["steps"]
+    ]
+    within = inf
+    if "within" in body:
+        hours = {"DAY": 24, "WEEK": 168, "MONTH": 720, "HOUR": 1, "MINUTE": 1 / 60}
+        within = round(body["within"]["amount"] * hours[body["within"]["unit"]] * 3_600_000)
+    return any(
+        reachable(start, later, start + within)
+        for start in first
+        if in_window(body.get("when"), start, world, as_of)
     )
-    return count_holds(body.get("count", {"op": "AT_LEAST", "value": 1}), number)
 
 
-def count_holds(count: Mapping[str, Any], number: int) -> bool:
-    """Say whether a number of events passes."""
+def reachable(behind: int, steps: Sequence[Sequence[int]], end: float) -> bool:
+    """Say whether events for all steps come one behind the other, after an instant and up to an end."""
+    if not steps:
+        return True
+    return any(reachable(time, steps[1:], end) for time in steps[0] if behind < time <= end)
+
+
+def count_holds(count: Mapping[str, Any], number: float) -> bool:
+    """Say whether a number of events, or a figure over them, passes."""
     value = count["value"]
     return {
         "AT_LEAST": number >= value,

@@ -6,6 +6,7 @@ attribute; rules use every construct of this version.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import fsum
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -104,6 +105,37 @@ counts = st.one_of(
 )
 
 
+figure_ops = st.sampled_from(["AT_LEAST", "AT_MOST", "EXACTLY", "MORE_THAN", "LESS_THAN", "BETWEEN"])
+
+
+def _aggregate(function: str, attribute: str, op: str, ends: list[float]) -> dict[str, Any]:
+    fields = _json(attribute=None if function == "ACTIVE_DAYS" else attribute)
+    if op == "BETWEEN":
+        fields["upper"] = max(ends)
+    return {"function": function, "op": op, "value": min(ends), **fields}
+
+
+totals = st.lists(st.sampled_from([0.1, 0.1, 1.0, 2.5, -1.0, 1000.0, 5e-324]), max_size=5).map(fsum)
+"""What some of the numbers there are add up to: where rounding twice would show."""
+aggregates = st.one_of(
+    st.builds(
+        _aggregate,
+        st.sampled_from(["SUM", "SUM", "AVERAGE", "MINIMUM", "MAXIMUM"]),
+        attributes,
+        figure_ops,
+        st.lists(st.one_of(st.sampled_from(NUMBERS), totals), min_size=2, max_size=2),
+    ),
+    st.builds(
+        _aggregate,
+        st.sampled_from(["DISTINCT", "ACTIVE_DAYS"]),
+        attributes,
+        figure_ops,
+        st.lists(st.integers(0, 4).map(float), min_size=2, max_size=2),
+    ),
+)
+asked_types = st.sampled_from([*EVENT_TYPES, *EVENT_TYPES, "never seen"])
+
+
 def _iso(time: int) -> str:
     return (EPOCH + timedelta(milliseconds=time)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -139,13 +171,42 @@ def windows(moment: int) -> st.SearchStrategy[dict[str, Any]]:
 def dids(moment: int) -> st.SearchStrategy[dict[str, Any]]:
     """Behaviour around a moment."""
     return st.builds(
-        lambda event_type, where, when, count: {
-            "did": _json(eventType=event_type, where=where, when=when, count=count)
+        lambda event_type, where, when, count, aggregate, first: {
+            "did": _json(
+                eventType=event_type,
+                where=where,
+                when=when,
+                count=count,
+                aggregate=aggregate,
+                firstTime=first,
+            )
         },
-        st.sampled_from([*EVENT_TYPES, *EVENT_TYPES, "never seen"]),
+        asked_types,
         st.one_of(st.none(), conditions),
         st.one_of(st.none(), windows(moment), windows(moment)),
         st.one_of(st.none(), counts),
+        st.one_of(st.none(), st.none(), aggregates),
+        st.sampled_from([None, None, True]),
+    )
+
+
+def sequences(moment: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Behaviour in order, the first of it around a moment."""
+    step = st.builds(
+        lambda event_type, where: _json(eventType=event_type, where=where),
+        asked_types,
+        st.one_of(st.none(), st.none(), conditions),
+    )
+    within = st.builds(
+        lambda amount, unit: {"amount": amount, "unit": unit},
+        st.sampled_from([1, 2, 7, 24, 60]),
+        st.sampled_from(["MINUTE", "HOUR", "DAY", "DAY", "WEEK", "MONTH"]),
+    )
+    return st.builds(
+        lambda steps, within, when: {"sequence": _json(steps=steps, within=within, when=when)},
+        st.lists(step, min_size=2, max_size=4),
+        st.one_of(st.none(), within, within),
+        st.one_of(st.none(), windows(moment)),
     )
 
 
@@ -155,7 +216,7 @@ profile_rules = st.one_of(st.none(), conditions).map(lambda where: {"profile": _
 def rules(moment: int) -> st.SearchStrategy[dict[str, Any]]:
     """Rules about what happened around a moment."""
     return st.recursive(
-        st.one_of(dids(moment), dids(moment), dids(moment), profile_rules),
+        st.one_of(dids(moment), dids(moment), dids(moment), sequences(moment), profile_rules),
         lambda inner: st.one_of(
             st.lists(inner, max_size=3).map(lambda each: {"all": {"rules": each}}),
             st.lists(inner, max_size=3).map(lambda each: {"any": {"rules": each}}),
@@ -177,7 +238,7 @@ class Scene:
 
 def _scenes_at(moment: int, zone: ZoneInfo) -> st.SearchStrategy[Scene]:
     world = st.builds(World, events(moment), profiles, st.just(zone))
-    asked = st.lists(st.one_of(dids(moment), rules(moment)), min_size=3, max_size=6)
+    asked = st.lists(st.one_of(dids(moment), sequences(moment), rules(moment)), min_size=3, max_size=6)
     return st.builds(Scene, world, asked, instants(moment), world)
 
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from libs.index import planner, roaring
+from libs.index.columns import Selection
 from libs.index.condition import Bound, BoundAll, BoundTest, Mask, PlainColumns, mask
-from libs.index.planner import NO_ROWS, Part, Path, Step, between, candidates_of, width
+from libs.index.planner import CUSTOMER_NS, NO_ROWS, Part, Path, Step, between, candidates_of, width
 from libs.index.rows import Rows
 from libs.index.seal import BIN_LEVELS
 from libs.index.segment import NUMBER_NAME, STRING_NAME, KeyName, Segment, SegmentColumns
@@ -131,31 +132,40 @@ def counts(question: Question, among: NDArray[np.uint32]) -> NDArray[np.int64]:
         if isinstance(part, Rows):
             places = _places_in_tail(part, question, among)
         elif part.last_time >= question.first and part.first_time < question.end:
-            places = _places_in_segment(part, question, among)
+            places, _ = rows_in_segment(part, question, among)
         else:
             continue
         found += np.bincount(places, minlength=len(among))
     return found
 
 
-def _places_in_segment(segment: Segment, question: Question, among: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Return the place of its customer for each event that satisfies, (n,)."""
+def fewer(question: Question, steps: Sequence[Step], among: BitMap) -> bool:
+    """Say whether asking some customers alone costs less than the steps planned."""
+    parts = max(len(question.parts), 1)
+    return len(among) * CUSTOMER_NS * parts < sum(step.cost for step in steps)
+
+
+def rows_in_segment(
+    segment: Segment, question: Question, among: NDArray[np.uint32]
+) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """Return the events of some customers that satisfy, each (n,): the place of its customer, and its row."""
     places, rows = segment.rows_of(among)
     low, high = segment.row_at(question.first), segment.row_at(question.end)
     if low > 0 or high < len(segment):
         inside = np.flatnonzero((rows >= low) & (rows < high))
         places, rows = places[inside], rows[inside]
     if question.condition is not None and len(rows):
-        places = places[true_places(mask(question.condition, SegmentColumns(segment, rows, len(rows))))]
-    return places
+        passing = true_places(mask(question.condition, SegmentColumns(segment, rows, len(rows))))
+        places, rows = places[passing], rows[passing]
+    return places, rows
 
 
 def _places_in_tail(part: Rows, question: Question, among: NDArray[np.uint32]) -> NDArray[np.int64]:
     if len(among) == 1:
         rows = np.flatnonzero(part.customer == among[0])
         found = part.take(rows)
-        return np.zeros(len(_tail_rows(found, question)), np.int64)
-    owners = part.customer[_tail_rows(part, question)]
+        return np.zeros(len(tail_rows(found, question)), np.int64)
+    owners = part.customer[tail_rows(part, question)]
     places = np.searchsorted(among, owners)
     places[places == len(among)] = 0
     return places[among[places] == owners] if len(among) else places[:0]
@@ -233,18 +243,34 @@ def owners_of(step: Step, question: Question) -> NDArray[np.uint32]:
     """Return the customers of a part's events that satisfy, one an event."""
     part, condition = step.part, question.condition
     if isinstance(part, Rows):
-        return part.customer[_tail_rows(part, question)]
+        return part.customer[tail_rows(part, question)]
     if condition is None:
         return part.customer[step.first : step.end]
     if step.path is Path.POSTINGS:
-        rows = candidates_of(part, condition, step.first, step.end)
-        if not isinstance(condition, BoundTest):
-            rows = rows[true_places(mask(condition, SegmentColumns(part, rows, len(rows))))]
-        return part.customer[rows]
+        return part.customer[_posted(part, condition, step)]
     return _scan(part, condition, step.first, step.end)
 
 
-def _tail_rows(part: Rows, question: Question) -> NDArray[np.int64]:
+def rows_of(step: Step, question: Question) -> Selection:
+    """Return the rows of a part's events that satisfy: a slice where all of the step's do, or (n,) numbers."""
+    part, condition = step.part, question.condition
+    if isinstance(part, Rows):
+        return tail_rows(part, question)
+    if condition is None:
+        return slice(step.first, step.end)
+    if step.path is Path.POSTINGS:
+        return _posted(part, condition, step)
+    return _scanned(part, condition, step.first, step.end) + step.first
+
+
+def _posted(segment: Segment, condition: Bound, step: Step) -> NDArray[np.uint32]:
+    rows = candidates_of(segment, condition, step.first, step.end)
+    if isinstance(condition, BoundTest):
+        return rows
+    return rows[true_places(mask(condition, SegmentColumns(segment, rows, len(rows))))]
+
+
+def tail_rows(part: Rows, question: Question) -> NDArray[np.int64]:
     """Return the rows of a part that is not sealed that satisfy, (n,)."""
     inside = (part.time >= question.first) & (part.time < question.end)
     if question.condition is not None:
@@ -254,18 +280,24 @@ def _tail_rows(part: Rows, question: Question) -> NDArray[np.int64]:
 
 
 def _scan(segment: Segment, condition: Bound, first: int, end: int) -> NDArray[np.uint32]:
-    """Return the customers of the rows first … end − 1 that pass, one a row: the narrowest columns are read first."""
+    """Return the customers of the rows first … end − 1 that pass, one a row."""
+    return segment.customer[first:end][_scanned(segment, condition, first, end)]
+
+
+def _scanned(segment: Segment, condition: Bound, first: int, end: int) -> NDArray[np.int64]:
+    """Return the rows first … end − 1 that pass, counted from `first`: the narrowest columns are read first."""
     tests = condition.conditions if isinstance(condition, BoundAll) else (condition,)
     tests = tuple(sorted(tests, key=lambda test: width(segment, test)))
     passing = np.ones(end - first, np.bool_)
     for place, test in enumerate(tests):
         passing &= mask(test, SegmentColumns(segment, slice(first, end), end - first))
         if place + 1 < len(tests) and np.count_nonzero(passing) * NARROW_SHARE < end - first:
-            rows = true_places(passing) + first
+            places = true_places(passing)
             for later in tests[place + 1 :]:
-                rows = rows[true_places(mask(later, SegmentColumns(segment, rows, len(rows))))]
-            return segment.customer[rows]
-    return segment.customer[first:end][true_places(passing)]  # a random mask costs twice as much
+                columns = SegmentColumns(segment, places + first, len(places))
+                places = places[true_places(mask(later, columns))]
+            return places
+    return true_places(passing)  # a random mask costs twice as much
 
 
 def true_places(passing: Mask) -> NDArray[np.int64]:

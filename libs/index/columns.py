@@ -30,6 +30,7 @@ RAW_SHARE = 4
 Interval: TypeAlias = tuple[int, int]
 """The codes first … last."""
 Selection: TypeAlias = slice | NDArray[Any]
+EVERY_ROW = slice(None)
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 
@@ -72,10 +73,10 @@ class StringColumn:
         found: Mask = among[codes]
         return found
 
-    def decoded(self) -> NDArray[Any]:
-        """Return dictionary numbers, `MISSING` for none, (rows,) uint32."""
+    def decoded(self, where: Selection = EVERY_ROW) -> NDArray[Any]:
+        """Return the dictionary numbers of some rows, `MISSING` for none, (n,) uint32."""
         numbers: NDArray[Any] = np.concatenate(([MISSING], self.values))
-        return np.asarray(numbers[self.codes])
+        return np.asarray(numbers[self.codes[where]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,10 @@ class NumberColumn:
             case Present():
                 return np.asarray(self.codes[where] != 0)
 
-    def decoded(self) -> NDArray[Any]:
-        """Return the numbers, NaN for none, (rows,) float64."""
-        return self.codes if self.values is None else np.concatenate(([np.nan], self.values))[self.codes]
+    def decoded(self, where: Selection = EVERY_ROW) -> NDArray[Any]:
+        """Return the numbers of some rows, NaN for none, (n,) float64."""
+        codes = self.codes[where]
+        return codes if self.values is None else np.concatenate(([np.nan], self.values))[codes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +154,9 @@ class BoolColumn:
             return np.asarray(codes != 0)
         return equals_any(codes, bools_accepted(test.accepts))
 
-    def decoded(self) -> NDArray[Any]:
-        """Return the booleans as they are."""
-        return self.codes
+    def decoded(self, where: Selection = EVERY_ROW) -> NDArray[Any]:
+        """Return the booleans of some rows as they are."""
+        return self.codes[where]
 
 
 Column: TypeAlias = StringColumn | NumberColumn | BoolColumn

@@ -6,17 +6,18 @@ customers alone.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from libs.index import access, roaring
+from libs.index import access, behaviour, roaring
 from libs.index.access import Question, counts_answer, fits
+from libs.index.behaviour import Gathered
 from libs.index.condition import Condition, PlainColumns, bind, mask
-from libs.index.plan import All, Any, Did, Holds, Not, Plan
-from libs.index.planner import BITMAPS, COUNTS, CUSTOMER_NS, NEITHER, Path, Step
+from libs.index.plan import EVER, Aggregated, All, Any, Did, First, Holds, Not, Plan, Sequence
+from libs.index.planner import BITMAPS, COUNTS, NEITHER, Path
 from libs.index.snapshot import Snapshot
 
 FEW = 64
@@ -83,7 +84,14 @@ class Evaluation:
             case Did():
                 question = self.question(plan)
                 found = self._did(plan, question, among)
-                return found, ", ".join(sorted(question.used)) or UNIVERSE
+                return found, paths(question)
+            case First(did):
+                questions = self.question(did), self.question(replace(did, first=EVER, end=did.first))
+                return self._first(plan, *questions, among), paths(*questions)
+            case Aggregated():
+                return self._aggregated(plan, among)
+            case Sequence():
+                return self._sequence(plan, among)
             case Holds(where):
                 return self._holds(where, among), PROFILES
 
@@ -128,7 +136,7 @@ class Evaluation:
             steps = question.steps(BITMAPS)
         else:
             steps = question.steps(COUNTS if counts_answer(wanted) else NEITHER)
-        if among is not None and self._fewer(question, steps, among):
+        if among is not None and access.fewer(question, steps, among):
             return self._counted_among(question, among, (plan.minimum, plan.maximum))
         united = wanted == (1, None)
         found = access.exists(question, steps) if united else access.counted(question, steps, wanted)
@@ -136,10 +144,64 @@ class Evaluation:
             return (self.universe if among is None else among) - found
         return found
 
-    def _fewer(self, question: Question, steps: list[Step], among: BitMap) -> bool:
-        """Say whether asking some customers alone costs less than the steps planned."""
-        parts = max(len(question.parts), 1)
-        return len(among) * CUSTOMER_NS * parts < sum(step.cost for step in steps)
+    def _first(self, plan: First, inside: Question, before: Question, among: BitMap | None) -> BitMap:
+        """Those with an event in the span and none before it; `plan` says which of them, or else, are wanted."""
+        did = plan.did
+        one, none = fits(np.array((1, 0)), (did.minimum, did.maximum)).tolist()
+        everybody = self.universe if among is None else among
+        if one == none:
+            return everybody if one else BitMap()
+        found = self._did(replace(did, minimum=1, maximum=None), inside, among)
+        if among is not None:
+            found = found & among
+        if found and did.first > EVER:
+            earlier = replace(did, first=EVER, end=did.first, minimum=1, maximum=None)
+            found = found - self._did(earlier, before, found)
+        return found if one else everybody - found
+
+    def _aggregated(self, plan: Aggregated, among: BitMap | None) -> tuple[BitMap, str]:
+        events = plan.of
+        did = events.did if isinstance(events, First) else events
+        question = self.question(did)
+        wanted = max(did.minimum, 1), did.maximum
+        asked = [question]
+        if isinstance(events, First):
+            asked += [self.question(did), self.question(replace(did, first=EVER, end=did.first))]
+            if not fits(np.array(1), wanted):
+                return BitMap(), paths()
+            among = self._first(First(replace(did, minimum=1, maximum=None)), asked[1], asked[2], among)
+        found = self._gather(question, among)
+        if isinstance(events, First):
+            found = behaviour.earliest(found, question.customers)
+        attribute = None if plan.attribute is None else self.snapshot.names.find(plan.attribute)
+        calendar, customers = self.snapshot.calendar, question.customers
+        members = behaviour.figured(found, wanted, plan.figure, attribute, plan.accepts, customers, calendar)
+        return members, paths(*asked)
+
+    def _sequence(self, plan: Sequence, among: BitMap | None) -> tuple[BitMap, str]:
+        """Find who has an event for each step at all, then look at the times of theirs."""
+        last = self.as_of + 1 if plan.within is None else plan.end + plan.within
+        spans = [(plan.first, plan.end)] + [(plan.first + 1, last)] * (len(plan.steps) - 1)
+        dids = [
+            Did(step.event_type, step.where, first, end)
+            for step, (first, end) in zip(plan.steps, spans, strict=True)
+        ]
+        questions = [self.question(did) for did in dids]
+        for did, question in sorted(zip(dids, questions, strict=True), key=lambda pair: weight(pair[0])):
+            found = self._did(did, question, among)
+            among = found if among is None else found & among
+            if not among:
+                return among, paths(*questions)
+        gathered = [self._gather(question, among) for question in questions]
+        done = [(events.owners(), events.times()) for events in gathered]
+        return behaviour.in_order(done, plan.within), paths(*questions)
+
+    def _gather(self, question: Question, among: BitMap | None) -> Gathered:
+        """Gather events; where few customers are left, or that path is forced, from their own rows."""
+        if self.only is Path.CUSTOMERS:
+            return behaviour.gather(question, self.universe if among is None else among, alone=True)
+        few = among is not None and self.only is None and len(among) <= FEW
+        return behaviour.gather(question, among, alone=few)
 
     def _counted_among(self, question: Question, among: BitMap, wanted: access.Wanted) -> BitMap:
         customers = roaring.to_array(among)
@@ -205,7 +267,18 @@ def weight(plan: Plan) -> float:
             return 1.0
         case Did(where=None, minimum=minimum):
             return 2.0 if minimum <= 1 else 3.0
-    return 4.0 if plan.minimum <= 1 else 5.0
+        case Did(minimum=minimum):
+            return 4.0 if minimum <= 1 else 5.0
+        case First(did):
+            return 2.0 * weight(did)
+        case Aggregated():
+            return 20.0
+    return 30.0
+
+
+def paths(*questions: Question) -> str:
+    """Name the paths that were taken."""
+    return ", ".join(sorted(set().union(*(question.used for question in questions)))) or UNIVERSE
 
 
 def evaluate(plan: Plan, snapshot: Snapshot, as_of: int, only: Path | None = None) -> BitMap:

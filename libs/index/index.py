@@ -207,6 +207,7 @@ class Index:
             self._names,
             self._values,
             len(self._customers),
+            self.calendar,
             self._everybody,
             self._latest,
         )

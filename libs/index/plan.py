@@ -3,15 +3,19 @@
     Plan
     ├── All, Any, Not      intersection, union, complement within the universe
     ├── Did                events of a type that satisfy a condition, in a span of time, counted
+    ├── First              the earliest of those events lies in a span of time
+    ├── Aggregated         a figure over those events
+    ├── Sequence           events of several types in order
     └── Holds              the customer's profile satisfies a condition
 
 Names and strings stand as such: their numbers are an engine's own affair.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
-from libs.index.condition import Condition
+from libs.index.condition import Condition, NumberRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,68 @@ class Did:
 
 
 @dataclass(frozen=True, slots=True)
+class First:
+    """As `did`, but of all a customer's events up to as_of that satisfy `where` only the earliest counts.
+
+    It is left out where it is not in the span. Of several at one instant, the first to arrive is the earliest.
+    """
+
+    did: Did
+
+
+class Figure(StrEnum):
+    """What is computed over a customer's events."""
+
+    SUM = "SUM"
+    AVERAGE = "AVERAGE"
+    MINIMUM = "MINIMUM"
+    MAXIMUM = "MAXIMUM"
+    DISTINCT = "DISTINCT"
+    ACTIVE_DAYS = "ACTIVE_DAYS"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregated:
+    """The events of `of` pass its count, and a figure over them is accepted.
+
+    Events without the attribute (None: ACTIVE_DAYS, which needs none) are left out of the figure. Who has no
+    event left is not in, whatever is accepted.
+    """
+
+    of: Did | First
+    figure: Figure
+    attribute: str | None
+    accepts: NumberRange
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a sequence."""
+
+    event_type: str
+    where: Condition | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """An event for each step, at strictly later and later times: first ≤ the first one's time < end, ms.
+
+    The last is at most `within` ms behind the first; None: any time.
+    """
+
+    steps: tuple[Step, ...]
+    first: int
+    end: int
+    within: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Holds:
     """The profile satisfies `where`; None is true of every customer."""
 
     where: Condition | None
 
 
-Plan: TypeAlias = All | Any | Not | Did | Holds
+Plan: TypeAlias = All | Any | Not | Did | First | Aggregated | Sequence | Holds
 EVER = -(1 << 62)
 """Before every event."""

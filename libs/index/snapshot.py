@@ -15,6 +15,7 @@ from libs.events.dictionary import Dictionary
 from libs.events.log import Position
 from libs.index import access, roaring
 from libs.index.access import Question
+from libs.index.calendar import Calendar
 from libs.index.plan import EVER
 from libs.index.planner import BITMAPS, Part
 from libs.index.profiles import ProfileView
@@ -34,6 +35,7 @@ class Snapshot:
     names: Dictionary
     values: Dictionary
     customers: int
+    calendar: Calendar
     everybody: BitMap
     """Who has an event, at whatever time."""
     latest: int

@@ -9,17 +9,19 @@ from typing import Any as Anything
 
 from libs.index import condition as index
 from libs.index import plan
-from libs.index.calendar import Calendar
+from libs.index.calendar import DAY_MS, Calendar
 from libs.index.plan import EVER, Plan
 from services.cohort.condition import AllOf, AnyOf, Condition, NotOf, Op, Test, Value
 from services.cohort.operands import ORDERED
 from services.cohort.refusal import not_built
 from services.cohort.rule import (
     ONCE,
+    Aggregate,
     All,
     Any,
     Between,
     Bound,
+    Comparison,
     Day,
     DaysAgo,
     Did,
@@ -34,6 +36,8 @@ from services.cohort.rule import (
 
 DAYS = {Unit.DAY: 1, Unit.WEEK: 7, Unit.MONTH: 30}
 MILLISECONDS = {Unit.MINUTE: 60_000, Unit.HOUR: 3_600_000}
+EXACT_MS = {**MILLISECONDS, **{unit: days * DAY_MS for unit, days in DAYS.items()}}
+"""The units of `within`: a day is 24 hours there, whatever the clocks do."""
 EQUALITY = frozenset({Op.EQUALS, Op.NOT_EQUALS, Op.IN, Op.NOT_IN})
 PRESENCE = frozenset({Op.IS_SET, Op.IS_NOT_SET})
 NEGATED = {Op.NOT_EQUALS, Op.NOT_IN, Op.IS_NOT_SET}
@@ -56,7 +60,7 @@ def make_plan(rule: Rule, as_of: int, calendar: Calendar, path: str = "rule") ->
         case InCohort():
             return not_built(f"{path}.cohort", "cohort")
         case Sequence():
-            return not_built(f"{path}.sequence", "sequence")
+            return _sequence(rule, as_of, calendar, f"{path}.sequence")
 
 
 def _plans(rules: tuple[Rule, ...], as_of: int, calendar: Calendar, path: str) -> tuple[Plan, ...]:
@@ -64,16 +68,40 @@ def _plans(rules: tuple[Rule, ...], as_of: int, calendar: Calendar, path: str) -
 
 
 def _did(rule: Did, as_of: int, calendar: Calendar, path: str) -> Plan:
-    if rule.aggregate is not None:
-        not_built(f"{path}.aggregate", "aggregate")
-    if rule.first_time:
-        not_built(f"{path}.firstTime", "firstTime")
     if isinstance(rule.when, DaysAgo):
         not_built(f"{path}.when.daysAgo", "daysAgo")
     first, end = span(rule.when, as_of, calendar)
     count = rule.count or ONCE
     where = _where(rule.where, f"{path}.where")
-    return plan.Did(rule.event_type, where, first, end, count.minimum, count.maximum)
+    did = plan.Did(rule.event_type, where, first, end, count.minimum, count.maximum)
+    events = plan.First(did) if rule.first_time else did
+    return events if rule.aggregate is None else _aggregated(rule.aggregate, events)
+
+
+def _aggregated(aggregate: Aggregate, events: plan.Did | plan.First) -> Plan:
+    figure = plan.Figure(aggregate.function.value)
+    return plan.Aggregated(events, figure, aggregate.attribute, _accepted(aggregate))
+
+
+def _accepted(aggregate: Aggregate) -> index.NumberRange:
+    op, value = aggregate.op, aggregate.value
+    if op in (Comparison.AT_LEAST, Comparison.MORE_THAN):
+        return index.NumberRange(lower=value, lower_open=op is Comparison.MORE_THAN)
+    if op in (Comparison.AT_MOST, Comparison.LESS_THAN):
+        return index.NumberRange(upper=value, upper_open=op is Comparison.LESS_THAN)
+    return index.NumberRange(value, value if aggregate.upper is None else aggregate.upper)
+
+
+def _sequence(rule: Sequence, as_of: int, calendar: Calendar, path: str) -> Plan:
+    if isinstance(rule.when, DaysAgo):
+        not_built(f"{path}.when.daysAgo", "daysAgo")
+    first, end = span(rule.when, as_of, calendar)
+    steps = tuple(
+        plan.Step(step.event_type, _where(step.where, f"{path}.steps[{place}].where"))
+        for place, step in enumerate(rule.steps)
+    )
+    within = None if rule.within is None else rule.within.amount * EXACT_MS[rule.within.unit]
+    return plan.Sequence(steps, first, end, within)
 
 
 def span(window: Last | Between | None, as_of: int, calendar: Calendar) -> tuple[int, int]:

@@ -154,6 +154,38 @@ def mixed() -> Iterator[Shape]:
     yield Shape("a saved cohort of 5 leaves", (FIVE_LEAVES,))
 
 
+def figure(event: str, function: str, attribute: str | None, op: str, value: float) -> Rule:
+    """Ask for a figure over the events of the last 30 days."""
+    rule = did(event)
+    named = {} if attribute is None else {"attribute": attribute}
+    rule["did"]["aggregate"] = {"function": function, "op": op, "value": value, **named}
+    return rule
+
+
+def behaviours() -> Iterator[Shape]:
+    """Yield what needs each event's own number or time: figures, first times, orders.
+
+    Sums are compared with what no sum of cents is: peers round each addition.
+    """
+    yield Shape(
+        "sum of price of purchase ≥ 5000, 30 d", (figure("purchase", "SUM", "price", "AT_LEAST", 4999.995),)
+    )
+    yield Shape("sum of price of view ≥ 5000, 30 d", (figure("view", "SUM", "price", "AT_LEAST", 4999.995),))
+    yield Shape(
+        "maximum of price of purchase > 1000, 30 d",
+        (figure("purchase", "MAXIMUM", "price", "MORE_THAN", 1000),),
+    )
+    yield Shape("distinct brands of view ≥ 5, 30 d", (figure("view", "DISTINCT", "brand", "AT_LEAST", 5),))
+    yield Shape("active days of view ≥ 5, 30 d", (figure("view", "ACTIVE_DAYS", None, "AT_LEAST", 5),))
+    first = did("purchase")
+    first["did"]["firstTime"] = True
+    yield Shape("first purchase, 30 d", (first,))
+    for label, where in (("view", None), ("view of top brand", BRAND)):
+        steps = [did("view", None, where)["did"], {"eventType": "purchase"}]
+        order = {"steps": steps, "within": {"amount": 2, "unit": "DAY"}, "when": did("view")["did"]["when"]}
+        yield Shape(f"{label} then purchase within 2 d, 30 d", ({"sequence": order},))
+
+
 def trees() -> Shape:
     """Return random trees of 2 to 5 leaves, the same in every run."""
     chance = random.Random(7)
@@ -199,4 +231,4 @@ def _number(chance: random.Random) -> Rule:
 
 def all_shapes() -> list[Shape]:
     """Return every shape."""
-    return [*letters(), *windows(), *conditions(), *counted(), *mixed(), trees()]
+    return [*letters(), *windows(), *conditions(), *counted(), *mixed(), *behaviours(), trees()]

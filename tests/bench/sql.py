@@ -5,12 +5,14 @@ Both read the table `events` sorted by (event, day, customer), `profiles`, and `
 
 from typing import Any
 
+from libs.index.calendar import DAY_MS
 from tests.bench.world import TODAY
 
 OPS = {
     "EQUALS": "=",
     "NOT_EQUALS": "<>",
     "GREATER_THAN": ">",
+    "MORE_THAN": ">",
     "AT_LEAST": ">=",
     "LESS_THAN": "<",
     "AT_MOST": "<=",
@@ -62,7 +64,15 @@ def rows(body: dict[str, Any]) -> str:
 def duckdb(rule: dict[str, Any]) -> str:
     """Write a query that returns the customers of a rule, each once."""
     [(kind, body)] = rule.items()
+    if kind == "sequence":
+        return _in_order(body)
     if kind == "did":
+        if "firstTime" in body:
+            ever = {name: field for name, field in body.items() if name != "when"}
+            grouped = f"SELECT customer FROM events WHERE {rows(ever)} GROUP BY customer"
+            return f"{grouped} HAVING min(day) >= {first_day(body)}"
+        if "aggregate" in body:
+            return f"SELECT customer FROM events WHERE {rows(body)} GROUP BY customer HAVING {_figure(body)}"
         if least(body) == 1:
             return f"SELECT DISTINCT customer FROM events WHERE {rows(body)}"
         return f"SELECT customer FROM events WHERE {rows(body)} GROUP BY customer HAVING count(*) >= {least(body)}"
@@ -78,6 +88,32 @@ def duckdb(rule: dict[str, Any]) -> str:
     tests = [f"customer IN ({duckdb(each)})" for each in kept[1:]]
     tests += [f"customer NOT IN ({duckdb(each)})" for each in taken]
     return f"SELECT customer FROM {first} WHERE {' AND '.join(tests or ['true'])}"
+
+
+def _figure(body: dict[str, Any]) -> str:
+    asked = body["aggregate"]
+    name = f'"{asked.get("attribute")}"'
+    figure = {
+        "SUM": f"sum({name})",
+        "AVERAGE": f"avg({name})",
+        "MAXIMUM": f"max({name})",
+        "DISTINCT": f"count(DISTINCT {name})",
+        "ACTIVE_DAYS": "count(DISTINCT day)",
+    }[asked["function"]]
+    return f"{figure} {OPS[asked['op']]} {literal(asked['value'])}"
+
+
+def _in_order(body: dict[str, Any]) -> str:
+    """Write two steps, the second at most so many days behind: for each first one, the next of the second."""
+    one, two = ({**step} for step in body["steps"])
+    if "when" in body:
+        one["when"] = body["when"]
+    first, second = (f"(SELECT customer, time FROM events WHERE {rows(step)})" for step in (one, two))
+    late = body["within"]["amount"] * DAY_MS
+    return (
+        f"SELECT DISTINCT a.customer FROM {first} a ASOF JOIN {second} b "
+        f"ON a.customer = b.customer AND a.time < b.time WHERE b.time - a.time <= {late}"
+    )
 
 
 def clickhouse(rule: dict[str, Any]) -> str:

@@ -99,12 +99,6 @@ def value_of(*values: Any, op: str = "EQUALS", **fields: Any) -> Json:
 
 
 NOT_BUILT: list[tuple[Json, str]] = [
-    ({"sequence": {"steps": [{"eventType": "a"}, {"eventType": "b"}]}}, "rule.sequence"),
-    (
-        did(aggregate={"function": "SUM", "attribute": "x", "op": "AT_LEAST", "value": 1}),
-        "rule.did.aggregate",
-    ),
-    (did(firstTime=True), "rule.did.firstTime"),
     (did(when={"daysAgo": {"from": 3}}), "rule.did.when.daysAgo"),
     *(
         (value_of("s", op=op), "rule.did.where.test.op")
@@ -833,3 +827,87 @@ def test_membership_is_checked_one_by_one_in_batches_and_looked_up(api: Client) 
     assert (lookup("a"), lookup("b"), lookup("zzz")) == (["views"], ["carts"], [])
     assert lookup("b", asOf="2026-01-02T00:00:00Z") == ["carts", "views"]
     assert api.failure("LookupCohorts").reason == "MISSING_CUSTOMER_ID"
+
+
+# Figures, first times, orders
+
+
+def bought(customer: str, *prices: Any, **fields: Any) -> list[Json]:
+    return [event(customer, "purchase", data={"price": price}, **fields) for price in prices]
+
+
+def test_a_figure_is_compared_over_the_events_that_have_a_number(api: Client) -> None:
+    api.send(*bought("a", 0.1, 0.2, "7", True), *bought("b", 2, 4), *bought("c", "3"), event("d", "purchase"))
+
+    def figure(function: str, op: str, value: float, **fields: Any) -> set[str]:
+        aggregate = {"function": function, "attribute": "price", "op": op, "value": value, **fields}
+        return api.run(did("purchase", aggregate=aggregate))
+
+    assert figure("SUM", "EXACTLY", 0.1 + 0.2) == {"a"}
+    assert figure("SUM", "LESS_THAN", 100) == {"a", "b"}  # no number: no sum, not 0
+    assert figure("AVERAGE", "BETWEEN", 2, upper=3) == {"b"}
+    assert figure("MINIMUM", "AT_MOST", 0.1) == {"a"}
+    assert figure("MAXIMUM", "MORE_THAN", 3) == {"b"}
+    assert figure("DISTINCT", "EXACTLY", 4) == {"a"}
+    assert figure("DISTINCT", "AT_LEAST", 1) == {"a", "b", "c"}
+    assert figure("DISTINCT", "AT_MOST", 0) == set()
+
+
+def test_a_count_beside_a_figure_counts_every_event(api: Client) -> None:
+    api.send(*bought("a", 5, "x"), *bought("b", 5), event("c"))
+    large = {"function": "SUM", "attribute": "price", "op": "AT_LEAST", "value": 5}
+    assert api.run(did("purchase", aggregate=large, count={"op": "EXACTLY", "value": 2})) == {"a"}
+    assert api.run(did("purchase", aggregate=large, count={"op": "AT_MOST", "value": 1})) == {"b"}
+    assert api.run(did("purchase", aggregate=large, count={"op": "EXACTLY", "value": 0})) == set()
+
+
+def test_active_days_are_calendar_days(api: Client) -> None:
+    api.send(
+        event("a", eventTime="2025-01-01T00:00:00Z"),
+        event("a", eventTime="2025-01-01T23:59:59.999Z"),
+        event("b", eventTime="2025-01-01T23:59:59.999Z"),
+        event("b", eventTime="2025-01-02T00:00:00Z"),
+    )
+    assert api.run(did(aggregate={"function": "ACTIVE_DAYS", "op": "AT_LEAST", "value": 2})) == {"b"}
+
+
+def test_a_first_time_is_the_first_of_all_that_satisfy_and_lies_in_the_window(api: Client) -> None:
+    dear = test_of("price", "AT_LEAST", 10)
+    api.send(
+        *bought("a", 20, eventTime="2025-01-05T00:00:00Z"),
+        *bought("a", 5, eventTime="2025-01-01T00:00:00Z"),  # not dear: the first dear one is later
+        *bought("b", 10, 30, eventTime="2025-01-05T00:00:00Z"),  # at one instant: the first to arrive
+        *bought("c", 10, eventTime="2025-01-05T00:00:00Z"),
+    )
+    api.send(*bought("c", 10, eventTime="2025-01-01T00:00:00Z"))  # arrives late, and is the first
+    when = {"between": {"from": "2025-01-02", "to": "2025-01-31"}}
+    asked: Json = {"where": dear, "when": when, "firstTime": True}
+    assert api.run(did("purchase", **asked)) == {"a", "b"}
+    assert api.run(did("purchase", when=when, firstTime=True)) == {"b"}
+    assert api.run(did("purchase", **asked, count={"op": "EXACTLY", "value": 0})) == {"c"}
+    spent = {"function": "SUM", "attribute": "price", "op": "AT_MOST", "value": 15}
+    assert api.run(did("purchase", **asked, aggregate=spent)) == {"b"}
+
+
+def test_the_steps_of_a_sequence_are_strictly_in_order_and_in_time(api: Client) -> None:
+    api.send(
+        event("a", "view", eventTime="2025-01-01T10:00:00Z"),
+        event("a", "cart", eventTime="2025-01-02T10:00:00Z"),
+        event("b", "view", eventTime="2025-01-01T10:00:00Z"),
+        event("b", "cart", eventTime="2025-01-01T10:00:00Z"),  # at the same instant: not behind
+        event("c", "view", eventTime="2025-01-01T10:00:00Z"),
+        event("c", "cart", eventTime="2025-01-02T10:00:00.001Z"),
+        event("d", "cart", eventTime="2025-01-01T10:00:00Z"),
+        event("d", "view", eventTime="2025-01-01T11:00:00Z"),
+    )
+    two: Json = {"steps": [{"eventType": "view"}, {"eventType": "cart"}]}
+    assert api.run({"sequence": two}) == {"a", "c"}
+    assert api.run({"sequence": {**two, "within": {"amount": 1, "unit": "DAY"}}}) == {"a"}
+    assert api.run({"sequence": {**two, "when": {"between": {"from": "2025-01-02"}}}}) == set()
+    twice = {"steps": [{"eventType": "view"}, {"eventType": "view"}]}
+    assert api.run({"sequence": twice}) == set()
+    answer = api.call("RunRule", {"rule": {"sequence": two}, "explainPlan": True, "withNodeSizes": True})
+    assert (answer["nodeSizes"], [node["access"] for node in answer["plan"]]) == (
+        [2],
+        ["rows by customer, tail"],
+    )
