@@ -1,0 +1,69 @@
+"""What is answered about a set beyond who is in it? Its sizes over time, how it lies to others, and why.
+
+Handlers of CohortService, apart from `servicer` for their number alone: each takes one moment, asks a pure
+module (`history`, `compare`, `explain`) and writes what it says.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pyroaring import BitMap
+
+from libs.engine import Engine
+from libs.errors import Invalid
+from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc
+from libs.rpc.errors import Context
+from services.cohort.history import history, read_days
+from services.cohort.references import check_references
+from services.cohort.rule import Rule
+from services.cohort.run import Moment, Runner
+from services.cohort.store import CohortStore
+from services.cohort.translate import read_rule
+
+Members = Callable[[Moment], BitMap]
+"""Who is in a set at a moment."""
+
+
+class Answers(cohort_pb2_grpc.CohortServiceServicer):
+    """The handlers, of a servicer that has an engine, a store of saved cohorts and a runner."""
+
+    _engine: Engine
+    _store: CohortStore
+    _runner: Runner
+
+    async def GetSizeHistory(
+        self, request: cohort_pb2.GetSizeHistoryRequest, context: Context
+    ) -> cohort_pb2.GetSizeHistoryResponse:
+        """Say how large a cohort was on each of some days."""
+        return await asyncio.to_thread(self._history, request)
+
+    def _history(self, request: cohort_pb2.GetSizeHistoryRequest) -> cohort_pb2.GetSizeHistoryResponse:
+        members = self._set(request)
+        days = read_days(request.start, request.to)
+        moment = self._runner.moment(None, "")
+        points = history(days, self._engine.calendar, lambda end: len(members(replace(moment, as_of=end))))
+        return cohort_pb2.GetSizeHistoryResponse(
+            points=[cohort_pb2.SizePoint(date=date, size=size) for date, size in points],
+            revision=moment.revision,
+        )
+
+    def _set(self, message: Any, prefix: str = "") -> Members:
+        """Return who is in the rule or saved cohort of a message. Raises `Invalid`, `Missing`."""
+        if message.WhichOneof("of") == "cohort_id":
+            return partial(self._runner.members, self._store.get(message.cohort_id, f"{prefix}cohort_id"))
+        path = f"{prefix}rule"
+        return partial(self._runner.matching, self._rule(message, path), path=path)
+
+    def _rule(self, message: Any, path: str) -> Rule:
+        """Read the rule of a message. Raises `Invalid`, `Missing`."""
+        if not message.HasField("rule"):
+            raise Invalid("INVALID_RULE", f"{path}: is required, or a cohort_id", path)
+        rule = read_rule(message.rule, self._engine.calendar, path)
+        check_references(rule, path, self._rule_of)
+        return rule
+
+    def _rule_of(self, cohort_id: str, field: str) -> Rule:
+        return self._runner.rule_of(self._store.get(cohort_id, field))

@@ -1,0 +1,119 @@
+"""What does CohortService say about a set beyond who is in it? Histories, comparisons, explanations."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+
+from services.cohort.history import MAX_DAYS
+from tests.contract.harness import Client, Json, StepClock, client, did, event
+
+INVALID, MISSING = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[tuple[Client, StepClock]]:
+    with client(tmp_path) as connected:
+        yield connected
+
+
+@pytest.fixture
+def api(serving: tuple[Client, StepClock]) -> Client:
+    return serving[0]
+
+
+def save(api: Client, rule: Json, name: str = "Viewers") -> str:
+    saved: str = api.call("CreateCohort", {"cohort": {"name": name, "rule": rule}})["cohort"]["cohortId"]
+    return saved
+
+
+def last(amount: int, unit: str = "DAY") -> Json:
+    return {"last": {"amount": amount, "unit": unit}}
+
+
+# Histories
+
+
+def sizes(api: Client, first: str, to: str, **of: object) -> list[tuple[str, int]]:
+    answer = api.call("GetSizeHistory", {**of, "from": first, "to": to})
+    assert answer["revision"]
+    return [(point["date"], point.get("size", 0)) for point in answer["points"]]
+
+
+def test_a_history_has_each_day_as_of_its_end(api: Client) -> None:
+    api.send(
+        event("a", eventTime="2025-12-01T00:00:00Z"),
+        event("b", eventTime="2025-12-02T23:59:59.999Z"),
+        event("c", eventTime="2025-12-03T00:00:00Z"),
+    )
+    rule = did(when=last(2))
+    wanted = [("2025-11-30", 0), ("2025-12-01", 1), ("2025-12-02", 2), ("2025-12-03", 2)]
+    wanted += [("2025-12-04", 1), ("2025-12-05", 0)]
+    assert sizes(api, "2025-11-30", "2025-12-05", rule=rule) == wanted
+    assert sizes(api, "2025-11-30", "2025-12-05", cohortId=save(api, rule)) == wanted
+
+
+def test_a_day_of_a_history_ends_in_the_time_zone_of_the_project(tmp_path: Path) -> None:
+    with client(tmp_path, zone="Europe/Berlin") as (api, _):
+        api.send(
+            event("a", eventTime="2025-10-26T22:59:59.999Z"), event("b", eventTime="2025-10-26T23:00:00Z")
+        )
+        assert sizes(api, "2025-10-25", "2025-10-27", rule=did()) == [
+            ("2025-10-25", 0),
+            ("2025-10-26", 1),  # a day of 25 hours: the clocks went back
+            ("2025-10-27", 2),
+        ]
+
+
+def test_a_history_is_what_runs_as_of_the_ends_of_days_answer(api: Client) -> None:
+    first = date(2025, 10, 4)
+    days = [first + timedelta(days=n) for n in range(90)]
+    api.send(
+        *(event(f"c{n % 17}", eventTime=f"{day}T{n % 24:02}:30:00Z") for n, day in enumerate(days)),
+        *(event(f"c{n % 5}", "buy", eventTime=f"{day}T12:00:00Z") for n, day in enumerate(days)),
+    )
+    rule = {"all": {"rules": [did(when=last(20)), {"not": {"rule": did("buy", when=last(36, "HOUR"))}}]}}
+    found = sizes(api, days[0].isoformat(), days[-1].isoformat(), rule=rule)
+    assert found == [(day.isoformat(), len(api.run(rule, asOf=f"{day}T23:59:59.999Z"))) for day in days]
+    assert len({size for _, size in found}) > 3
+
+
+@pytest.mark.parametrize(
+    ("first", "to", "field"),
+    [
+        ("", "2026-01-01", "from"),
+        ("2026-01-01", "", "to"),
+        ("2026-1-1", "2026-01-02", "from"),
+        ("2026-01-01", "2026-02-30", "to"),
+        ("2026-01-02", "2026-01-01", "from"),
+        ("2020-01-01", "2026-01-01", "from"),
+        ("2026-01-01T00:00:00Z", "2026-01-02", "from"),
+    ],
+)
+def test_bad_dates_of_a_history_are_refused_by_field(api: Client, first: str, to: str, field: str) -> None:
+    failed = api.failure("GetSizeHistory", {"rule": did(), "from": first, "to": to})
+    assert (failed.code, failed.reason) == (INVALID, "INVALID_DATES")
+    assert [at for at, _ in failed.violations] == [field]
+
+
+def test_the_longest_history_is_answered_and_the_first_and_last_days_there_are(api: Client) -> None:
+    api.send(event())
+    first = date(2026, 1, 1) - timedelta(days=MAX_DAYS - 1)
+    assert len(sizes(api, first.isoformat(), "2026-01-01", rule=did())) == MAX_DAYS
+    assert sizes(api, "0001-01-01", "0001-01-01", rule=did()) == [("0001-01-01", 0)]
+    assert sizes(api, "9999-12-31", "9999-12-31", rule=did()) == [("9999-12-31", 1)]
+
+
+def test_a_history_of_nothing_or_of_what_is_not_there_is_refused(api: Client) -> None:
+    days = {"from": "2026-01-01", "to": "2026-01-02"}
+    for of, code, reason, field in (
+        ({}, INVALID, "INVALID_RULE", "rule"),
+        ({"rule": did("")}, INVALID, "INVALID_RULE", "rule.did.eventType"),
+        ({"cohortId": "nowhere"}, MISSING, "COHORT_NOT_FOUND", "cohortId"),
+        ({"rule": {"cohort": {"cohortId": "nowhere"}}}, MISSING, "COHORT_NOT_FOUND", "rule.cohort.cohortId"),
+    ):
+        failed = api.failure("GetSizeHistory", {**of, **days})
+        assert (failed.code, failed.reason) == (code, reason)
+        assert [at for at, _ in failed.violations] == [field]

@@ -1,0 +1,56 @@
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from libs.gen.cohort.v1 import cohort_pb2
+from tests.contract.conftest import Cli
+from tests.fakes.services import Fakes
+
+RULE = '{"did": {"eventType": "view"}}'
+
+
+@pytest.fixture(autouse=True)
+def listed(fakes: Fakes) -> None:
+    """Two saved cohorts."""
+    cohorts = [cohort_pb2.Cohort(cohort_id=f"c-{name}", name=name) for name in ("Lapsed", "Spenders")]
+    fakes.answers["ListCohorts"] = cohort_pb2.ListCohortsResponse(cohorts=cohorts)
+
+
+class TestHistory:
+    @pytest.fixture(autouse=True)
+    def sizes(self, fakes: Fakes) -> None:
+        points = [
+            cohort_pb2.SizePoint(date=f"2026-01-0{day}", size=size)
+            for day, size in ((1, 0), (2, 1), (3, 2_000), (4, 1_000))
+        ]
+        fakes.answers["GetSizeHistory"] = cohort_pb2.GetSizeHistoryResponse(points=points, revision="r")
+
+    def test_draws_a_bar_a_day(self, fakes: Fakes, cli: Cli) -> None:
+        result = cli("history", "Spenders", "--from", "2026-01-01", "--to", "2026-01-04")
+        assert result.exit_code == 0
+        lines = [line.split() for line in result.stdout.splitlines() if line.startswith("2026")]
+        assert lines == [
+            ["2026-01-01", "0"],
+            ["2026-01-02", "1", "▏"],
+            ["2026-01-03", "2,000", "█" * 40],
+            ["2026-01-04", "1,000", "█" * 20],
+        ]
+        assert "least 0, most 2,000" in result.stdout
+        asked = fakes.last("GetSizeHistory")
+        assert (asked.cohort_id, asked.start, asked.to) == ("c-Spenders", "2026-01-01", "2026-01-04")
+
+    def test_takes_a_rule_and_a_number_of_days(self, fakes: Fakes, cli: Cli) -> None:
+        result = cli("history", "--rule", RULE, "--days", "90", "--json")
+        assert json.loads(result.stdout)["points"][2] == {"date": "2026-01-03", "size": 2_000}
+        asked = fakes.last("GetSizeHistory")
+        assert asked.rule.did.event_type == "view"
+        first, to = date.fromisoformat(asked.start), date.fromisoformat(asked.to)
+        assert to - first == timedelta(days=89)
+        assert abs(to - datetime.now(UTC).date()) <= timedelta(days=1)
+
+    @pytest.mark.parametrize("arguments", [[], ["Spenders", "--rule", RULE], ["Spenders", "--to", "soon"]])
+    def test_asks_for_one_set_and_for_dates(self, cli: Cli, arguments: list[str]) -> None:
+        result = cli("history", *arguments)
+        assert result.exit_code != 0
+        assert result.stderr.startswith("error: ")
