@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from libs.cli import (
     catalog,
     cohorts,
+    compare,
     customers,
     destinations,
     health,
@@ -98,6 +99,7 @@ run.register(app)
 rules.register(app)
 cohorts.register(app)
 history.register(app)
+compare.register(app)
 catalog.register(app)
 status.register(app)
 app.add_typer(customers.app, name="customers")

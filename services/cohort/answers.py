@@ -16,7 +16,9 @@ from libs.engine import Engine
 from libs.errors import Invalid
 from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc
 from libs.rpc.errors import Context
+from services.cohort.compare import MAX_SETS, MIN_SETS, compare
 from services.cohort.history import history, read_days
+from services.cohort.messages import as_of
 from services.cohort.references import check_references
 from services.cohort.rule import Rule
 from services.cohort.run import Moment, Runner
@@ -49,6 +51,28 @@ class Answers(cohort_pb2_grpc.CohortServiceServicer):
             points=[cohort_pb2.SizePoint(date=date, size=size) for date, size in points],
             revision=moment.revision,
         )
+
+    async def CompareCohorts(
+        self, request: cohort_pb2.CompareCohortsRequest, context: Context
+    ) -> cohort_pb2.CompareCohortsResponse:
+        """Say how large all intersections of some cohorts are."""
+        return await asyncio.to_thread(self._compare, request)
+
+    def _compare(self, request: cohort_pb2.CompareCohortsRequest) -> cohort_pb2.CompareCohortsResponse:
+        if not MIN_SETS <= len(request.comparands) <= MAX_SETS:
+            what = f"{MIN_SETS} to {MAX_SETS} cohorts or rules are compared at once"
+            raise Invalid("INVALID_COMPARANDS", what, "comparands")
+        sets = [self._set(each, f"comparands[{place}].") for place, each in enumerate(request.comparands)]
+        moment = self._runner.moment(as_of(request), "")
+        response = cohort_pb2.CompareCohortsResponse(
+            intersections=[
+                cohort_pb2.Intersection(indexes=each.indexes, size=each.size, exclusive_size=each.exclusive)
+                for each in compare([members(moment) for members in sets])
+            ],
+            revision=moment.revision,
+        )
+        response.as_of.FromMilliseconds(moment.as_of)
+        return response
 
     def _set(self, message: Any, prefix: str = "") -> Members:
         """Return who is in the rule or saved cohort of a message. Raises `Invalid`, `Missing`."""

@@ -1,5 +1,6 @@
 """What does CohortService say about a set beyond who is in it? Histories, comparisons, explanations."""
 
+import random
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -116,4 +117,76 @@ def test_a_history_of_nothing_or_of_what_is_not_there_is_refused(api: Client) ->
     ):
         failed = api.failure("GetSizeHistory", {**of, **days})
         assert (failed.code, failed.reason) == (code, reason)
+        assert [at for at, _ in failed.violations] == [field]
+
+
+# Comparisons
+
+
+def overlaps(api: Client, *comparands: Json, **fields: object) -> dict[tuple[int, ...], tuple[int, int]]:
+    """Return size and exclusive size by indexes, in the order answered."""
+    answer = api.call("CompareCohorts", {"comparands": list(comparands), **fields})
+    assert answer["revision"]
+    assert answer["asOf"]
+    return {
+        tuple(each["indexes"]): (each.get("size", 0), each.get("exclusiveSize", 0))
+        for each in answer["intersections"]
+    }
+
+
+def test_a_comparison_has_the_size_of_every_intersection(api: Client) -> None:
+    api.send(
+        *(event(name, kind) for kind, names in (("x", "abcd"), ("y", "cde"), ("z", "dz")) for name in names)
+    )
+    x, y, z = ({"rule": did(kind)} for kind in "xyz")
+    found = overlaps(api, x, {"cohortId": save(api, did("y"))}, z)
+    assert list(found.items()) == [
+        ((0,), (4, 2)),
+        ((1,), (3, 1)),
+        ((2,), (2, 1)),
+        ((0, 1), (2, 1)),
+        ((0, 2), (1, 0)),
+        ((1, 2), (1, 0)),
+        ((0, 1, 2), (1, 1)),
+    ]
+    assert overlaps(api, y, y) == {(0,): (3, 0), (1,): (3, 0), (0, 1): (3, 3)}
+    nobody: Json = {"rule": {"any": {}}}
+    assert overlaps(api, nobody, nobody) == {(0,): (0, 0), (1,): (0, 0), (0, 1): (0, 0)}
+
+
+def test_ten_sets_are_compared_as_runs_of_their_intersections_answer(api: Client) -> None:
+    chosen = random.Random(7)
+    members = [{f"c{number}" for number in range(60) if chosen.random() < 0.6} for _ in range(10)]
+    api.send(*(event(name, f"t{place}") for place, names in enumerate(members) for name in sorted(names)))
+    found = overlaps(api, *({"rule": did(f"t{place}")} for place in range(10)))
+    assert len(found) == 2**10 - 1
+    for indexes, (size, exclusive) in found.items():
+        inside = set.intersection(*(members[place] for place in indexes))
+        others = set().union(*(members[place] for place in range(10) if place not in indexes))
+        assert (size, exclusive) == (len(inside), len(inside - others))
+
+
+def test_a_comparison_is_as_of_an_instant(api: Client) -> None:
+    api.send(event("a", eventTime="2025-12-01T00:00:00Z"), event("b", eventTime="2025-12-02T00:00:00Z"))
+    pair = [{"rule": did()}, {"rule": did(when=last(1))}]
+    assert overlaps(api, *pair, asOf="2025-12-02T12:00:00Z") == {(0,): (2, 1), (1,): (1, 0), (0, 1): (1, 1)}
+    assert overlaps(api, *pair, asOf="2025-11-01T00:00:00Z") == {(0,): (0, 0), (1,): (0, 0), (0, 1): (0, 0)}
+
+
+@pytest.mark.parametrize("sets", [0, 1, 11])
+def test_two_to_ten_sets_are_compared(api: Client, sets: int) -> None:
+    failed = api.failure("CompareCohorts", {"comparands": [{"rule": did()}] * sets})
+    assert (failed.code, failed.reason) == (INVALID, "INVALID_COMPARANDS")
+    assert [at for at, _ in failed.violations] == ["comparands"]
+
+
+def test_a_bad_comparand_is_refused_by_its_place(api: Client) -> None:
+    for bad, code, field in (
+        ({}, INVALID, "comparands[1].rule"),
+        ({"rule": {"all": {"rules": [{}]}}}, INVALID, "comparands[1].rule.all.rules[0]"),
+        ({"cohortId": "nowhere"}, MISSING, "comparands[1].cohortId"),
+        ({"rule": {"cohort": {"cohortId": "nowhere"}}}, MISSING, "comparands[1].rule.cohort.cohortId"),
+    ):
+        failed = api.failure("CompareCohorts", {"comparands": [{"rule": did()}, bad]})
+        assert failed.code == code
         assert [at for at, _ in failed.violations] == [field]

@@ -54,3 +54,43 @@ class TestHistory:
         result = cli("history", *arguments)
         assert result.exit_code != 0
         assert result.stderr.startswith("error: ")
+
+
+class TestCompare:
+    @pytest.fixture(autouse=True)
+    def sizes(self, fakes: Fakes) -> None:
+        sizes = [((0,), 1_200, 1_000), ((1,), 300, 99), ((2,), 1, 0)]
+        sizes += [((0, 1), 201, 200), ((0, 2), 1, 0), ((1, 2), 1, 0), ((0, 1, 2), 1, 1)]
+        fakes.answers["CompareCohorts"] = cohort_pb2.CompareCohortsResponse(
+            intersections=[
+                cohort_pb2.Intersection(indexes=indexes, size=size, exclusive_size=exclusive)
+                for indexes, size, exclusive in sizes
+            ]
+        )
+
+    def test_shows_a_matrix_of_pairs_and_a_chart_of_regions(self, fakes: Fakes, cli: Cli) -> None:
+        result = cli("compare", "Spenders", "Lapsed", "--rule", RULE)
+        assert result.exit_code == 0
+        lines = [line.split() for line in result.stdout.splitlines()]
+        assert ["A", "Spenders", "1,200", "201", "1"] in lines
+        assert ["B", "Lapsed", "201", "300", "1"] in lines
+        regions = [line for line in lines if line and line[0] in "●·"]
+        assert [line[:4] for line in regions] == [
+            ["●", "·", "·", "1,000"],
+            ["●", "●", "·", "200"],
+            ["·", "●", "·", "99"],
+            ["●", "●", "●", "1"],
+        ]
+        assert [line[4] for line in regions[:2]] == ["█" * 40, "█" * 8]
+        asked = fakes.last("CompareCohorts").comparands
+        assert [each.WhichOneof("of") for each in asked] == ["cohort_id", "cohort_id", "rule"]
+
+    def test_draws_no_more_regions_than_asked_for(self, cli: Cli) -> None:
+        result = cli("compare", "Spenders", "Lapsed", "--rule", RULE, "--limit", "1")
+        assert sum(line[:1] in ("●", "·") for line in result.stdout.splitlines()) == 1
+        assert "3 smaller regions" in result.stderr
+
+    def test_compares_two_or_more(self, cli: Cli) -> None:
+        result = cli("compare", "Spenders")
+        assert result.exit_code == 1
+        assert "2 to 10" in result.stderr
