@@ -23,6 +23,7 @@ from libs.cli import (
     status,
     syncs,
 )
+from libs.cli import explain as explain_command
 from libs.cli.errors import Failed, explain
 from libs.cli.importing import command as importing
 from libs.cli.output import console, note
@@ -100,6 +101,7 @@ rules.register(app)
 cohorts.register(app)
 history.register(app)
 compare.register(app)
+explain_command.register(app)
 catalog.register(app)
 status.register(app)
 app.add_typer(customers.app, name="customers")

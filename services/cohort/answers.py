@@ -17,6 +17,8 @@ from libs.errors import Invalid
 from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc
 from libs.rpc.errors import Context
 from services.cohort.compare import MAX_SETS, MIN_SETS, compare
+from services.cohort.explain import Subject, explain
+from services.cohort.explained import Writer
 from services.cohort.history import history, read_days
 from services.cohort.messages import as_of
 from services.cohort.references import check_references
@@ -24,6 +26,7 @@ from services.cohort.rule import Rule
 from services.cohort.run import Moment, Runner
 from services.cohort.store import CohortStore
 from services.cohort.translate import read_rule
+from services.cohort.turns import changes_at
 
 Members = Callable[[Moment], BitMap]
 """Who is in a set at a moment."""
@@ -72,6 +75,32 @@ class Answers(cohort_pb2_grpc.CohortServiceServicer):
             revision=moment.revision,
         )
         response.as_of.FromMilliseconds(moment.as_of)
+        return response
+
+    async def ExplainMembership(
+        self, request: cohort_pb2.ExplainMembershipRequest, context: Context
+    ) -> cohort_pb2.ExplainMembershipResponse:
+        """Explain why a customer is a member of a cohort or not."""
+        if not request.customer_id:
+            raise Invalid("MISSING_CUSTOMER_ID", "customer_id is empty", "customer_id")
+        return await asyncio.to_thread(self._explain, request)
+
+    def _explain(self, request: cohort_pb2.ExplainMembershipRequest) -> cohort_pb2.ExplainMembershipResponse:
+        if request.WhichOneof("of") == "cohort_id":
+            rule = self._rule_of(request.cohort_id, "cohort_id")
+        else:
+            rule = self._rule(request, "rule")
+        moment = self._runner.moment(as_of(request), "")
+        customer = self._engine.customer(request.customer_id, moment.snapshot)
+        subject = Subject(self._engine, moment, customer)
+        root = explain(rule, subject)
+        response = cohort_pb2.ExplainMembershipResponse(revision=moment.revision)
+        response.as_of.FromMilliseconds(moment.as_of)
+        turn = changes_at(root, subject, self._rule_of)
+        if turn is not None:
+            response.changes_at.FromMilliseconds(turn)
+        writer = Writer(self._engine, moment.snapshot, request.customer_id, customer, self._store.name_of)
+        writer.write(root, response.root)
         return response
 
     def _set(self, message: Any, prefix: str = "") -> Members:

@@ -2,14 +2,14 @@
 
 import random
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import pytest
 
 from services.cohort.history import MAX_DAYS
-from tests.contract.harness import Client, Json, StepClock, client, did, event
+from tests.contract.harness import Client, Json, StepClock, client, did, event, test_of
 
 INVALID, MISSING = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 
@@ -188,5 +188,158 @@ def test_a_bad_comparand_is_refused_by_its_place(api: Client) -> None:
         ({"rule": {"cohort": {"cohortId": "nowhere"}}}, MISSING, "comparands[1].rule.cohort.cohortId"),
     ):
         failed = api.failure("CompareCohorts", {"comparands": [{"rule": did()}, bad]})
+        assert failed.code == code
+        assert [at for at, _ in failed.violations] == [field]
+
+
+# Explanations
+
+
+def explained(api: Client, rule: Json, customer: str = "a", **fields: object) -> Json:
+    answer: Json = api.call("ExplainMembership", {"rule": rule, "customerId": customer, **fields})
+    assert answer["revision"]
+    assert answer["asOf"]
+    return answer
+
+
+def verdicts(node: Json) -> dict[str, bool]:
+    below = [verdicts(each) for each in node.get("children", [])]
+    return {node["path"]: node.get("holds", False), **{k: v for each in below for k, v in each.items()}}
+
+
+def test_an_explanation_has_the_verdict_text_events_and_values_of_every_node(api: Client) -> None:
+    api.send(
+        event("a", "buy", eventTime="2025-12-20T10:00:00Z", eventId="e1", data={"price": 5, "brand": "x"}),
+        event("a", "buy", eventTime="2025-12-22T10:00:00Z", eventId="e2", data={"price": 50}),
+        event("a", "buy", eventTime="2025-12-21T10:00:00Z", eventId="e3", data={"price": 60}),
+        event("b", "buy", eventTime="2025-12-21T10:00:00Z", data={"price": 60}),
+    )
+    api.call("UpsertCustomers", {"customers": [{"customerId": "a", "data": {"city": "Pune", "zip": "1"}}]})
+    rule = {
+        "all": {
+            "rules": [
+                did("buy", where=test_of("price", "AT_LEAST", 10), when=last(30)),
+                {"not": {"rule": did()}},
+                {"any": {"rules": [{"profile": {"where": test_of("city", "EQUALS", "Goa")}}, {"any": {}}]}},
+            ]
+        }
+    }
+    answer = explained(api, rule)
+    root = answer["root"]
+    assert verdicts(root) == {
+        "rule": False,
+        "rule.all.rules[0]": True,
+        "rule.all.rules[1]": True,
+        "rule.all.rules[1].not.rule": False,
+        "rule.all.rules[2]": False,
+        "rule.all.rules[2].any.rules[0]": False,
+        "rule.all.rules[2].any.rules[1]": False,
+    }
+    bought, absent, either = root["children"]
+    assert bought["text"] == "buy where price >= 10 in last 30 days"
+    assert absent["text"] == "not view"
+    assert root["text"] == f"{bought['text']} and {absent['text']} and ({either['text']})"
+    assert bought["eventCount"] == "2"
+    assert [each["eventId"] for each in bought["events"]] == ["e2", "e3"]
+    assert bought["events"][0] == {
+        "customerId": "a",
+        "eventType": "buy",
+        "eventTime": "2025-12-22T10:00:00Z",
+        "eventId": "e2",
+        "data": {"price": 50},
+    }
+    assert either["children"][0]["profile"] == {"city": "Pune"}
+    cohort = api.call("ExplainMembership", {"cohortId": save(api, rule), "customerId": "a"})
+    assert {**cohort, "revision": 0} == {**answer, "revision": 0}
+
+
+def test_of_many_events_the_newest_hundred_are_shown_and_all_counted(api: Client) -> None:
+    api.send(
+        *(
+            event("a", eventTime=f"2025-12-01T00:{n // 60:02}:{n % 60:02}Z", eventId=f"{n}")
+            for n in range(130)
+        )
+    )
+    root = explained(api, did(count={"op": "AT_MOST", "value": 5}))["root"]
+    assert (root.get("holds", False), root["eventCount"]) == (False, "130")
+    assert [each["eventId"] for each in root["events"]] == [f"{n}" for n in range(129, 29, -1)]
+
+
+def test_a_customer_never_seen_satisfies_nothing(api: Client) -> None:
+    api.send(event("a", eventTime="2025-12-31T00:00:00Z"))
+    rule = {"any": {"rules": [{"all": {}}, {"not": {"rule": did()}}, {"profile": {}}, did(when=last(3))]}}
+    for customer, fields in (("z", {}), ("a", {"asOf": "2025-12-01T00:00:00Z"})):
+        answer = explained(api, rule, customer, **fields)
+        assert not any(verdicts(answer["root"]).values())
+        assert "changesAt" not in answer
+    assert explained(api, rule)["root"]["holds"]
+
+
+CHANGES: list[tuple[Json, str | None]] = [
+    (did(when=last(7)), "2026-01-06T00:00:00Z"),
+    (did(when=last(1, "WEEK")), "2026-01-06T00:00:00Z"),
+    (did(when=last(1, "MONTH")), "2026-01-29T00:00:00Z"),
+    (did(when=last(48, "HOUR")), "2026-01-01T12:30:00Z"),
+    (did(when=last(36 * 60, "MINUTE")), "2026-01-01T00:30:00Z"),
+    (did(when=last(1)), None),
+    ({"not": {"rule": did(when=last(3))}}, "2026-01-02T00:00:00Z"),
+    (did(when=last(7), count={"op": "AT_LEAST", "value": 2}), "2026-01-04T00:00:00Z"),
+    (did(when=last(7), count={"op": "EXACTLY", "value": 2}), "2026-01-02T00:00:00Z"),
+    (did(when=last(7), count={"op": "AT_MOST", "value": 9}), None),
+    (did(when=last(7), count={"op": "LESS_THAN", "value": 0}), None),
+    (did(), None),
+    (did(when={"between": {"from": "2025-12-01", "to": "2026-02-01"}}), None),
+    (
+        {"all": {"rules": [did(when=last(7)), did(when=last(48, "HOUR"))]}},
+        "2026-01-01T12:30:00Z",
+    ),
+    (
+        {"any": {"rules": [did(when=last(7)), did(when=last(48, "HOUR"))]}},
+        "2026-01-06T00:00:00Z",
+    ),
+    (
+        {"any": {"rules": [did(when=last(7)), {"not": {"rule": did(when=last(7))}}]}},
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "instant"), CHANGES)
+def test_the_instant_at_which_time_alone_turns_the_verdict(
+    api: Client, rule: Json, instant: str | None
+) -> None:
+    days = ("2025-12-26T08:00:00Z", "2025-12-28T23:00:00Z", "2025-12-30T12:30:00Z")
+    api.send(*(event("a", eventTime=day) for day in days), event("b", eventTime="2025-12-31T23:00:00Z"))
+    answer = explained(api, rule)
+    assert answer.get("changesAt") == instant
+    if instant:  # nothing happens after as_of, so a Run as of then says the same
+        held = answer["root"].get("holds", False)
+        at = datetime.fromisoformat(instant)
+        before = (at - timedelta(milliseconds=1)).isoformat().replace("+00:00", "Z")
+        assert ("a" in api.run(rule, asOf=before)) == held
+        assert ("a" in api.run(rule, asOf=instant)) != held
+
+
+def test_what_happens_after_as_of_does_not_change_the_verdict(api: Client) -> None:
+    api.send(event("a", eventTime="2025-12-01T12:00:00Z"), event("a", eventTime="2025-12-03T12:00:00Z"))
+    answer = explained(api, did(when=last(3)), asOf="2025-12-02T00:00:00Z")
+    assert (answer["root"]["eventCount"], answer["changesAt"]) == ("1", "2025-12-04T00:00:00Z")
+
+
+def test_a_verdict_changes_at_midnight_in_the_time_zone_of_the_project(tmp_path: Path) -> None:
+    with client(tmp_path, zone="America/New_York") as (api, _):
+        api.send(event("a", eventTime="2025-12-31T04:59:00Z"), event("b", eventTime="2025-12-31T05:01:00Z"))
+        assert explained(api, did(when=last(3)))["changesAt"] == "2026-01-02T05:00:00Z"
+        assert explained(api, did(when=last(3)), "b")["changesAt"] == "2026-01-03T05:00:00Z"
+
+
+def test_an_explanation_of_nothing_or_of_what_is_not_there_is_refused(api: Client) -> None:
+    for request, code, field in (
+        ({"rule": did()}, INVALID, "customerId"),
+        ({"customerId": "a"}, INVALID, "rule"),
+        ({"customerId": "a", "rule": did("")}, INVALID, "rule.did.eventType"),
+        ({"customerId": "a", "cohortId": "nowhere"}, MISSING, "cohortId"),
+    ):
+        failed = api.failure("ExplainMembership", request)
         assert failed.code == code
         assert [at for at, _ in failed.violations] == [field]

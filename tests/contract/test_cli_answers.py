@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from libs.gen.cohort.v1 import cohort_pb2
+from libs.gen.cohort.v1 import cohort_pb2, event_pb2
 from tests.contract.conftest import Cli
 from tests.fakes.services import Fakes
 
@@ -94,3 +94,49 @@ class TestCompare:
         result = cli("compare", "Spenders")
         assert result.exit_code == 1
         assert "2 to 10" in result.stderr
+
+
+class TestExplain:
+    @pytest.fixture(autouse=True)
+    def explanation(self, fakes: Fakes) -> None:
+        node = cohort_pb2.ExplainedNode
+        event = event_pb2.Event(event_type="view")
+        event.data.update({"price": 5})
+        profile = node(path="rule.all.rules[1].not.rule", text='profile where city = "Pune"')
+        profile.profile.update({"city": "Goa"})
+        viewed = node(
+            path="rule.all.rules[0]",
+            text="view in last 7 days",
+            holds=True,
+            event_count=4,
+            events=[event] * 4,
+        )
+        absent = node(path="rule.all.rules[1]", text="not p", holds=True, children=[profile])
+        root = node(path="rule", text="view and not p", holds=True, children=[viewed, absent])
+        response = cohort_pb2.ExplainMembershipResponse(root=root)
+        response.changes_at.FromJsonString("2026-01-06T00:00:00Z")
+        fakes.answers["ExplainMembership"] = response
+
+    def test_draws_the_tree_with_marks_events_and_values(self, fakes: Fakes, cli: Cli) -> None:
+        result = cli("explain", "Spenders", "customer-17", "--events", "2")
+        assert result.exit_code == 0
+        lines = [line.strip("│├└─ ") for line in result.stdout.splitlines()]
+        assert lines[0].startswith("customer-17 is in 'Spenders' as of")
+        assert lines[1:3] == ["✓ all of", "✓ view in last 7 days  4 events"]
+        assert [line.split() for line in lines[3:5]] == [["view", "price=5"]] * 2
+        assert lines[5:9] == ["… and 2 more", "✓ not", '✗ profile where city = "Pune"', "profile: city=Goa"]
+        assert lines[9] == "if nothing else happens, this changes at 2026-01-06 00:00:00Z"
+        asked = fakes.last("ExplainMembership")
+        assert (asked.cohort_id, asked.customer_id) == ("c-Spenders", "customer-17")
+
+    def test_takes_a_rule_instead_of_a_cohort(self, fakes: Fakes, cli: Cli) -> None:
+        fakes.answers["ExplainMembership"] = cohort_pb2.ExplainMembershipResponse()
+        result = cli("explain", "--rule", RULE, "customer-17")
+        assert "is not matched" in result.stdout
+        assert "time alone does not change this" in result.stdout
+        assert fakes.last("ExplainMembership").rule.did.event_type == "view"
+
+    def test_asks_for_a_cohort_and_a_customer(self, cli: Cli) -> None:
+        result = cli("explain", "customer-17")
+        assert result.exit_code == 1
+        assert "name a saved cohort and a customer" in result.stderr
