@@ -28,7 +28,7 @@ from services.cohort.rule import (
 )
 
 MAX_TURNS = 10_000
-"""Instants looked at. A count has at most two; only figures over very many events come near."""
+"""How often leaves are asked again in all. A count has at most two; only figures over very many events come near."""
 
 RuleOf = Callable[[str, str], Rule]
 
@@ -43,7 +43,9 @@ def changes_at(root: Node, subject: Subject, rule_of: RuleOf) -> int | None:
         ((instant, leaf) for leaf in leaves(root) for instant in _turns(leaf, subject, rule_of)),
         key=_instant,
     )
-    for instant, turning in groupby(turns[:MAX_TURNS], key=_instant):
+    if len(turns) > MAX_TURNS:  # the leaves of one instant are asked together or not at all
+        turns = [turn for turn in turns[:MAX_TURNS] if turn[0] < turns[MAX_TURNS][0]]
+    for instant, turning in groupby(turns, key=_instant):
         for _, leaf in turning:
             verdicts[leaf.path] = subject.holds(leaf.rule, leaf.path, instant)
         if verdict(root, verdicts, subject.known) != root.holds:
