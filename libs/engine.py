@@ -27,7 +27,8 @@ from libs.index.evaluate import Evaluation, NodeCost
 from libs.index.index import SEAL_ROWS, Index
 from libs.index.keeper import Keeper
 from libs.index.loading import load
-from libs.index.plan import Plan
+from libs.index.matches import Found, matches
+from libs.index.plan import Did, Plan
 from libs.index.profile_store import ProfileStore
 from libs.index.snapshot import Snapshot
 from libs.index.store import SegmentStore
@@ -144,6 +145,10 @@ class Engine:
         evaluation = Evaluation(snapshot, as_of)
         known = customers & evaluation.universe
         return evaluation.run(plan, known) & known
+
+    def matches(self, plan: Did, snapshot: Snapshot, as_of: int, customer: int) -> Found:
+        """Return times (ms) and log rows of a customer's events that a behaviour is about, newest first."""
+        return matches(Evaluation(snapshot, as_of).question(plan), customer)
 
     def status(self) -> Status:
         """Return how far the log and the index are, and the bytes of every part."""

@@ -95,7 +95,7 @@ class Registrar:
 
     def add(self, service: ServiceDescriptor, servicer: object) -> None:
         """Serve every method of `service` by `servicer`'s coroutine of the same name."""
-        base = type(servicer).__mro__[1]
+        base = type(servicer).__mro__[-2]  # the generated class: handlers may stand in any class below it
         handlers = {}
         for method in service.methods:
             built = getattr(type(servicer), method.name) is not getattr(base, method.name)

@@ -27,36 +27,37 @@ def _walk(rule: Rule, snapshot: Snapshot) -> Iterator[str]:
             yield from _walk(inner, snapshot)
         case Did(event_type, where):
             figure = [rule.aggregate.attribute] if rule.aggregate and rule.aggregate.attribute else []
-            yield from _event(event_type, [*_attributes(where), *figure], snapshot)
+            yield from _event(event_type, [*attributes(where), *figure], snapshot)
         case Sequence(steps):
             for step in steps:
-                yield from _event(step.event_type, _attributes(step.where), snapshot)
+                yield from _event(step.event_type, attributes(step.where), snapshot)
         case InCohort():
             pass  # what the cohort's own rule names is not this rule's affair
         case Profile(where):
             known = {snapshot.names[attribute] for attribute, _ in snapshot.profiles.columns}
-            for attribute in _attributes(where):
+            for attribute in attributes(where):
                 if attribute not in known and attribute not in PREDEFINED:
                     yield f"no profile has had the attribute {attribute!r} yet"
 
 
-def _event(event_type: str, attributes: Iterable[str], snapshot: Snapshot) -> Iterator[str]:
+def _event(event_type: str, tested: Iterable[str], snapshot: Snapshot) -> Iterator[str]:
     seen = snapshot.of_type(event_type)
     if not seen and event_type not in EVENT_TYPES:
         yield f"no event of type {event_type!r} has arrived yet"
     parts = seen or [part for parts in snapshot.parts.values() for part in parts]
     known = {snapshot.names[attribute] for part in parts for attribute, _ in part.columns}
-    for attribute in attributes:
+    for attribute in tested:
         if attribute not in known and attribute not in PREDEFINED:
             yield f"no event of type {event_type!r} has had the attribute {attribute!r} yet"
 
 
-def _attributes(condition: Condition | None) -> Iterator[str]:
+def attributes(condition: Condition | None) -> Iterator[str]:
+    """Yield the attribute of every test of a condition, in order."""
     match condition:
         case AllOf(conditions) | AnyOf(conditions):
             for each in conditions:
-                yield from _attributes(each)
+                yield from attributes(each)
         case NotOf(inner):
-            yield from _attributes(inner)
+            yield from attributes(inner)
         case Test(attribute):
             yield attribute

@@ -88,6 +88,11 @@ class Runner:
         explained = tuple(zip(paths(rule), costs, strict=True)) if explain else ()
         return Result(moment, members, tuple(map(len, sizes)), taken, costs=explained)
 
+    def matching(self, rule: Rule, moment: Moment, path: str = "rule") -> BitMap:
+        """Return who matches a rule that stands at a field path. Not to be changed."""
+        plan = make_plan(rule, moment.as_of, self.engine.calendar, path)
+        return self.engine.evaluate(plan, moment.snapshot, moment.as_of)
+
     def members(self, cohort: CohortRecord, moment: Moment) -> BitMap:
         """Return the members of a saved cohort. Not to be changed."""
         plan = make_plan(self.rule_of(cohort), moment.as_of, self.engine.calendar)

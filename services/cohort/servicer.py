@@ -12,16 +12,16 @@ from pyroaring import BitMap
 from libs.clock import Clock
 from libs.engine import SHARD, Engine
 from libs.errors import Fault, Invalid, Missing, NotBuilt, Refused
-from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2, rule_pb2
+from libs.gen.cohort.v1 import cohort_pb2, event_pb2, rule_pb2
 from libs.rpc.errors import Context, code_of, number
 from libs.rpc.pages import Pages, page_size
 from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
 from services.cohort.advice import warnings
+from services.cohort.answers import Answers
 from services.cohort.messages import UPDATABLE, as_of, read_fields, read_set, write_cohort
 from services.cohort.plan import make_plan
 from services.cohort.references import check_references
-from services.cohort.rule import Rule
 from services.cohort.run import Moment, Result, Runner
 from services.cohort.store import Change, CohortRecord, CohortStore
 from services.cohort.texts import Texts
@@ -32,7 +32,7 @@ MAX_PAIRS = 10_000
 STREAM_PAGE = 1_000
 
 
-class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
+class CohortServicer(Answers):
     """CohortService over one engine and one store of saved cohorts."""
 
     def __init__(self, engine: Engine, store: CohortStore, clock: Clock) -> None:
@@ -322,9 +322,6 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         read = read_rule(rule_pb2.Rule.FromString(rule), self._engine.calendar, "cohort.rule")
         check_references(read, "cohort.rule", self._rule_of, cohort_id)
         make_plan(read, 0, self._engine.calendar, "cohort.rule")  # what cannot be evaluated yet is not saved
-
-    def _rule_of(self, cohort_id: str, field: str) -> Rule:
-        return self._runner.rule_of(self._store.get(cohort_id, field))
 
     async def _mutate(self, request: Message, change: Any) -> bytes:
         request_id: str = getattr(request, "request_id", "")

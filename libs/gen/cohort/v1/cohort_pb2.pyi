@@ -4,6 +4,7 @@ from libs.gen.cohort.v1 import event_pb2 as _event_pb2
 from libs.gen.cohort.v1 import rule_pb2 as _rule_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -426,20 +427,22 @@ class ExplainMembershipResponse(_message.Message):
     def __init__(self, root: _Optional[_Union[ExplainedNode, _Mapping]] = ..., changes_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ExplainedNode(_message.Message):
-    __slots__ = ("path", "holds", "text", "events", "event_count", "children")
+    __slots__ = ("path", "holds", "text", "events", "event_count", "children", "profile")
     PATH_FIELD_NUMBER: _ClassVar[int]
     HOLDS_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     CHILDREN_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     path: str
     holds: bool
     text: str
     events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
     event_count: int
     children: _containers.RepeatedCompositeFieldContainer[ExplainedNode]
-    def __init__(self, path: _Optional[str] = ..., holds: _Optional[bool] = ..., text: _Optional[str] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., event_count: _Optional[int] = ..., children: _Optional[_Iterable[_Union[ExplainedNode, _Mapping]]] = ...) -> None: ...
+    profile: _struct_pb2.Struct
+    def __init__(self, path: _Optional[str] = ..., holds: _Optional[bool] = ..., text: _Optional[str] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., event_count: _Optional[int] = ..., children: _Optional[_Iterable[_Union[ExplainedNode, _Mapping]]] = ..., profile: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class GetSizeHistoryRequest(_message.Message):
     __slots__ = ("rule", "cohort_id", "start", "to")

@@ -262,7 +262,8 @@ class CohortServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainMembership(self, request, context):
-        """Explains why a customer is a member or not. NOT_FOUND: the cohort.
+        """Explains why a customer is a member or not. A customer never seen satisfies nothing. NOT_FOUND: the cohort.
+        INVALID_ARGUMENT: MISSING_CUSTOMER_ID, or a bad rule.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
