@@ -169,6 +169,12 @@ class Engine:
         number = self._log.customers.find(customer_id)
         return None if number is None or number >= snapshot.customers else number
 
+    def numbers(self, customer_ids: Sequence[str], snapshot: Snapshot) -> list[int | None]:
+        """Return the numbers of customers of the snapshot, in their order, None for an id it does not have."""
+        known = snapshot.customers
+        found = self._log.customers.find_all(customer_ids)
+        return [None if number is None or number >= known else number for number in found]
+
     def customer_ids(self, numbers: Sequence[int] | NDArray[np.uint32]) -> list[str]:
         """Return the ids of customers. Raises IndexError for a number that was never given."""
         listed = numbers.tolist() if isinstance(numbers, np.ndarray) else numbers

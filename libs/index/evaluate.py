@@ -15,13 +15,13 @@ from pyroaring import BitMap
 from libs.index import access, roaring
 from libs.index.access import Question, counts_answer, fits
 from libs.index.condition import Condition, PlainColumns, bind, mask
-from libs.index.plan import All, Any, Did, Holds, Not, Plan
+from libs.index.plan import All, Any, Did, Holds, Members, Not, Plan
 from libs.index.planner import BITMAPS, COUNTS, CUSTOMER_NS, NEITHER, Path, Step
 from libs.index.snapshot import Snapshot
 
 FEW = 64
 """Customers that are always asked for alone: planning would cost more."""
-UNIVERSE, PROFILES = "universe", "profiles"
+UNIVERSE, PROFILES, LISTED = "universe", "profiles", "list"
 COMBINED, UNNEEDED = "combined", "not needed"
 
 
@@ -86,6 +86,8 @@ class Evaluation:
                 return found, ", ".join(sorted(question.used)) or UNIVERSE
             case Holds(where):
                 return self._holds(where, among), PROFILES
+            case Members(listed):
+                return listed & (self.universe if among is None else among), LISTED
 
     def question(self, plan: Did) -> Question:
         """Look a leaf's event type, names and strings up."""
@@ -201,6 +203,8 @@ def weight(plan: Plan) -> float:
             return sum(map(weight, plans))
         case Not(inner):
             return weight(inner)
+        case Members():
+            return 0.5
         case Holds():
             return 1.0
         case Did(where=None, minimum=minimum):

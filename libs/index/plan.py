@@ -3,13 +3,16 @@
     Plan
     ├── All, Any, Not      intersection, union, complement within the universe
     ├── Did                events of a type that satisfy a condition, in a span of time, counted
-    └── Holds              the customer's profile satisfies a condition
+    ├── Holds              the customer's profile satisfies a condition
+    └── Members            customers who are listed one by one
 
 Names and strings stand as such: their numbers are an engine's own affair.
 """
 
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from pyroaring import BitMap
 
 from libs.index.condition import Condition
 
@@ -57,6 +60,13 @@ class Holds:
     where: Condition | None
 
 
-Plan: TypeAlias = All | Any | Not | Did | Holds
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Those of these customers, by the numbers of the engine that evaluates, who are in the universe."""
+
+    customers: BitMap
+
+
+Plan: TypeAlias = All | Any | Not | Did | Holds | Members
 EVER = -(1 << 62)
 """Before every event."""
