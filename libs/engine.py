@@ -108,6 +108,10 @@ class Engine:
             raise OutOfRange("REVISION_NOT_REACHED", "this revision has not been committed")
         return snapshot
 
+    def revision(self) -> int:
+        """Return the revision of the log's end, whether it is taken in yet or not: a read of a few bytes."""
+        return self._log.end().revision
+
     def catch_up(self) -> None:
         """Take in everything committed so far."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from services.cohort.run import Moment, Result, Runner
 from services.cohort.store import Change, CohortRecord, CohortStore
 from services.cohort.texts import Texts
 from services.cohort.translate import read_rule
+from services.cohort.watch import Watches
 
 MAX_COHORTS = 1_000
 MAX_PAIRS = 10_000
@@ -41,6 +43,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         self._store = store
         self._clock = clock
         self._runner = Runner(engine, clock, store)
+        self._watches = Watches(self._runner, store, clock)
         self._texts = Texts(store, engine.calendar)
         self._runs: Pages[tuple[Result, list[str]]] = Pages(clock)
         self._member_pages: Pages[Result] = Pages(clock)
@@ -330,6 +333,25 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         response = cohort_pb2.LookupCohortsResponse(cohorts=cohorts, revision=moment.revision)
         response.as_of.FromMilliseconds(moment.as_of)
         return response
+
+    async def WatchCohort(
+        self, request: cohort_pb2.WatchCohortRequest, context: Context
+    ) -> AsyncIterator[cohort_pb2.WatchCohortResponse]:
+        """Stream who enters and leaves a cohort."""
+        async with aclosing(self._watches.watch(request.cohort_id, request.position)) as pieces:
+            async for piece in pieces:
+                response = cohort_pb2.WatchCohortResponse(
+                    entered=piece.entered,
+                    left=piece.left,
+                    position=piece.position,
+                    revision=piece.seen.revision,
+                )
+                response.as_of.FromMilliseconds(piece.seen.as_of)
+                yield response
+
+    def end_streams(self) -> None:
+        """End the streams that have no end: the server stops."""
+        self._watches.end()
 
     def _check(self, rule: bytes, cohort_id: str | None) -> None:
         """Refuse a rule that must not be saved, as this cohort, while nothing else is being saved."""

@@ -80,7 +80,7 @@ def test_a_key_is_asked_for_by_all_but_health_and_reflection(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "method",
-    ["ExplainMembership", "GetSizeHistory", "CompareCohorts", "WatchCohort"],
+    ["ExplainMembership", "GetSizeHistory", "CompareCohorts"],
 )
 def test_an_rpc_that_is_not_built_says_so(api: Client, method: str) -> None:
     failed = api.failure(method)
