@@ -9,7 +9,19 @@ import grpc
 import typer
 from typer.core import TyperGroup
 
-from libs.cli import catalog, cohorts, customers, destinations, health, rules, run, serve, status, syncs
+from libs.cli import (
+    catalog,
+    cohorts,
+    customers,
+    destinations,
+    health,
+    rules,
+    run,
+    serve,
+    status,
+    syncs,
+    watching,
+)
 from libs.cli.errors import Failed, explain
 from libs.cli.importing import command as importing
 from libs.cli.output import console, note
@@ -85,6 +97,7 @@ importing.register(app)
 run.register(app)
 rules.register(app)
 cohorts.register(app)
+watching.register(app)
 catalog.register(app)
 status.register(app)
 app.add_typer(customers.app, name="customers")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.errors import Conflict, Invalid, Missing
+from libs.errors import Conflict, Invalid, Missing, Unavailable
 from libs.gen.cohort.v1 import cohort_pb2, event_pb2, rule_pb2
 from tests.contract.conftest import Cli
 from tests.fakes.services import Fakes
@@ -237,3 +237,29 @@ def test_a_dry_run_says_who_would_enter_and_leave(fakes: Fakes, cli: Cli, listed
     result = cli("update", "Spenders", "--rule", VIEWED, "--dry-run")
     assert "1,234 would enter, 5 would leave" in result.stdout
     assert fakes.last("UpdateCohort").validate_only
+
+
+class TestWatch:
+    @pytest.fixture(autouse=True)
+    def answered(self, fakes: Fakes, listed: None) -> None:
+        """Two changes, and the end of the server."""
+        messages = [
+            cohort_pb2.WatchCohortResponse(position="p0"),
+            cohort_pb2.WatchCohortResponse(entered=["a", "b"], left=["c"], position="p1"),
+            Unavailable("SHUTTING_DOWN", "the server is shutting down"),
+        ]
+        messages[1].as_of.FromJsonString("2026-03-01T12:00:00Z")  # type: ignore[union-attr]
+        fakes.answers["WatchCohort"] = lambda request: messages
+
+    def test_shows_a_line_for_each_who_enters_or_leaves(self, fakes: Fakes, cli: Cli) -> None:
+        result = cli("watch", "Spenders", "--position", "here")
+        when = "2026-03-01 12:00:00Z"
+        assert result.stdout == f"{when} + a\n{when} + b\n{when} - c\n"
+        assert (result.exit_code, result.stderr) == (1, "error: the server is shutting down\n")
+        asked = fakes.last("WatchCohort")
+        assert (asked.cohort_id, asked.position) == ("c-1", "here")
+
+    def test_json_is_a_line_for_each_message(self, cli: Cli) -> None:
+        first, second = map(json.loads, cli("watch", "Spenders", "--json").stdout.splitlines())
+        assert first == {"position": "p0"}
+        assert (second["entered"], second["left"], second["position"]) == (["a", "b"], ["c"], "p1")
