@@ -1,6 +1,7 @@
 """Who enters and leaves a cohort, as it happens? WatchCohort over real gRPC: changes, time, positions, ends."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -205,3 +206,33 @@ def test_a_server_that_stops_ends_its_watches(tmp_path: Path) -> None:
     failed = stream.failure()
     assert (failed.code, failed.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
     api.channel.close()
+
+
+def test_a_client_that_does_not_read_is_let_go_when_it_hangs_up(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[watch.Feed] = []
+    create = watch.Feed.__init__
+
+    def noted(feed: watch.Feed, *arguments: Any) -> None:
+        create(feed, *arguments)
+        made.append(feed)
+
+    monkeypatch.setattr(watch.Feed, "__init__", noted)
+    names = [f"{n:0200}" for n in range(10_000)]  # 2 MB, far beyond what the transport takes unread
+    api.call("SendEventColumns", {"customerIds": names, "eventTypes": ["view"]})
+    cohort_id = save(api, did("cart"))
+    with watching(api, cohort_id):
+        [feed] = made
+        change = {"cohort": {"cohortId": cohort_id, "rule": did()}, "updateMask": "rule"}
+        api.call("UpdateCohort", change)
+        wait_until(lambda: feed.end.change == 1)
+        assert feed.watchers == 1
+    wait_until(lambda: feed.watchers == 0)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
