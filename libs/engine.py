@@ -109,6 +109,10 @@ class Engine:
             raise OutOfRange("REVISION_NOT_REACHED", "this revision has not been committed")
         return snapshot
 
+    def revision(self) -> int:
+        """Return the revision of the log's end, whether it is taken in yet or not: a read of a few bytes."""
+        return self._log.end().revision
+
     def catch_up(self) -> None:
         """Take in everything committed so far."""
         with self._lock:
@@ -173,6 +177,12 @@ class Engine:
         """Return the number of a customer of the snapshot, None where there is none of this id."""
         number = self._log.customers.find(customer_id)
         return None if number is None or number >= snapshot.customers else number
+
+    def numbers(self, customer_ids: Sequence[str], snapshot: Snapshot) -> list[int | None]:
+        """Return the numbers of customers of the snapshot, in their order, None for an id it does not have."""
+        known = snapshot.customers
+        found = self._log.customers.find_all(customer_ids)
+        return [None if number is None or number >= known else number for number in found]
 
     def customer_ids(self, numbers: Sequence[int] | NDArray[np.uint32]) -> list[str]:
         """Return the ids of customers. Raises IndexError for a number that was never given."""

@@ -11,7 +11,7 @@ from libs.cli.importing.times import to_timestamp
 from libs.cli.options import AsOf, Everything, Fields, Json, Limit, Yes, listed
 from libs.cli.output import console, count, instant, note, say, show_facts, show_json, show_table
 from libs.cli.paging import listing
-from libs.cli.rules_input import read_rule
+from libs.cli.rules_input import read_ids, read_rule
 from libs.cli.rules_words import rule_tree
 from libs.cli.run import RuleArgument, show_members
 from libs.cli.session import can_ask, session_of
@@ -40,16 +40,33 @@ def save(
     name: Annotated[str, typer.Argument(help="The cohort's name, unique in the project.")],
     rule: RuleArgument = "-",
     description: Description = None,
+    static: Annotated[
+        str | None,
+        typer.Option("--static", metavar="FILE", help="Save a list: a file of ids, one a line; - for stdin."),
+    ] = None,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Save who matches the rule now, as a list that stays.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Save a rule under a name.
+    """Save a rule, or a list of customers, under a name.
 
     Example: cohort save "High spenders" 'purchase where price > 100 at least 3 times in last 30 days'
 
     Example: cohort save "High spenders" spenders.yaml --description "Three large purchases in 30 days"
+
+    Example: cohort save "Panel" --static panel.txt
+
+    Example: cohort save "Spenders of today" 'purchase in last 1 day' --freeze
     """
+    if static is not None and (freeze or rule != "-"):
+        raise Failed("say --static FILE or a rule, not both")
     stub = session_of(context).cohort()
-    cohort = cohort_pb2.Cohort(name=name, description=description or "", rule=read_rule(rule, stub))
+    cohort = cohort_pb2.Cohort(name=name, description=description or "", static=freeze or static is not None)
+    if static is None:
+        cohort.rule.CopyFrom(read_rule(rule, stub))
+    else:
+        cohort.customer_ids.extend(read_ids(static))
     request = cohort_pb2.CreateCohortRequest(cohort=cohort, request_id=uuid4().hex)
     response = stub.CreateCohort(request)
     if as_json:
@@ -180,16 +197,21 @@ def update(
     name: Annotated[str | None, typer.Option("--name", help="The new name.")] = None,
     description: Description = None,
     rule: Annotated[str | None, typer.Option("--rule", help="The new rule: as for `cohort save`.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing, but say who would enter and leave.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Change the name, description or rule of a saved cohort.
 
-    Example: cohort update "High spenders" --rule 'purchase where price > 200 in last 30 days'
+    Example: cohort update "High spenders" --rule 'purchase where price > 200 in last 30 days' --dry-run
     """
     session = session_of(context)
     found = names.cohort_named(session, cohort)
     changed = cohort_pb2.Cohort(cohort_id=found.cohort_id, etag=found.etag)
-    request = cohort_pb2.UpdateCohortRequest(cohort=changed, request_id=uuid4().hex)
+    request = cohort_pb2.UpdateCohortRequest(
+        cohort=changed, validate_only=dry_run, request_id="" if dry_run else uuid4().hex
+    )
     if name is not None:
         request.cohort.name = name
         request.update_mask.paths.append("name")
@@ -204,6 +226,10 @@ def update(
     response = session.cohort().UpdateCohort(request)
     if as_json:
         show_json(response)
+    elif dry_run:
+        entering, leaving = count(response.entering), count(response.leaving)
+        say(f"{response.cohort.name!r} would have {count(response.cohort.size, 'member')}")
+        say(f"{entering} would enter, {leaving} would leave; nothing was changed")
     else:
         say(f"updated {response.cohort.name!r}: {count(response.cohort.size, 'member')}")
 

@@ -22,6 +22,7 @@ from libs.cli import (
     serve,
     status,
     syncs,
+    watching,
 )
 from libs.cli import explain as explain_command
 from libs.cli.errors import Failed, explain
@@ -102,6 +103,7 @@ cohorts.register(app)
 history.register(app)
 compare.register(app)
 explain_command.register(app)
+watching.register(app)
 catalog.register(app)
 status.register(app)
 app.add_typer(customers.app, name="customers")

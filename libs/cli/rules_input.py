@@ -53,6 +53,15 @@ def read_source(source: str) -> rule_pb2.Rule | str:
         raise Failed(f"{where}: {_short(str(error))}") from error
 
 
+def read_ids(source: str) -> list[str]:
+    """Return the customer ids in a file, or in stdin (`-`): one a line, empty lines left out. Raises Failed."""
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failed(f"{source}: cannot be read: {error}") from error
+    return [line for line in text.replace("\r\n", "\n").split("\n") if line]
+
+
 def _text(source: str) -> tuple[str, str]:
     if source == "-":
         return "stdin", sys.stdin.read()

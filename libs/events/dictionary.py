@@ -6,7 +6,7 @@ On disk: first number (4 bytes, big-endian) → msgpack list of the strings from
 again with what is new, so that many small commits do not leave many to read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -48,6 +48,15 @@ class Dictionary:
             self._recall([string])
             number = self._numbers.get(string)
         return number
+
+    def find_all(self, strings: Sequence[str]) -> list[int | None]:
+        """Return the numbers of many strings in their order, None for one that has none."""
+        numbers = list(map(self._numbers.get, strings))
+        if self._indexed and None in numbers:
+            known = zip(numbers, strings, strict=True)
+            self._recall([string for number, string in known if number is None])
+            numbers = list(map(self._numbers.get, strings))
+        return numbers
 
     def __getitem__(self, number: int) -> str:
         """Return the string of a number. Raises IndexError."""

@@ -16,13 +16,13 @@ from libs.index import access, behaviour, roaring
 from libs.index.access import Question, counts_answer, fits
 from libs.index.behaviour import Gathered
 from libs.index.condition import Condition, PlainColumns, bind, mask
-from libs.index.plan import EVER, Aggregated, All, Any, Did, First, Holds, Not, Plan, Sequence
+from libs.index.plan import EVER, Aggregated, All, Any, Did, First, Holds, Members, Not, Plan, Sequence
 from libs.index.planner import BITMAPS, COUNTS, NEITHER, Path
 from libs.index.snapshot import Snapshot
 
 FEW = 64
 """Customers that are always asked for alone: planning would cost more."""
-UNIVERSE, PROFILES = "universe", "profiles"
+UNIVERSE, PROFILES, LISTED = "universe", "profiles", "list"
 COMBINED, UNNEEDED = "combined", "not needed"
 
 
@@ -94,6 +94,8 @@ class Evaluation:
                 return self._sequence(plan, among)
             case Holds(where):
                 return self._holds(where, among), PROFILES
+            case Members(listed):
+                return listed & (self.universe if among is None else among), LISTED
 
     def question(self, plan: Did) -> Question:
         """Look a leaf's event type, names and strings up."""
@@ -263,6 +265,8 @@ def weight(plan: Plan) -> float:
             return sum(map(weight, plans))
         case Not(inner):
             return weight(inner)
+        case Members():
+            return 0.5
         case Holds():
             return 1.0
         case Did(where=None, minimum=minimum):

@@ -6,7 +6,8 @@
     ├── First              the earliest of those events lies in a span of time
     ├── Aggregated         a figure over those events
     ├── Sequence           events of several types in order
-    └── Holds              the customer's profile satisfies a condition
+    ├── Holds              the customer's profile satisfies a condition
+    └── Members            customers who are listed one by one
 
 Names and strings stand as such: their numbers are an engine's own affair.
 """
@@ -14,6 +15,8 @@ Names and strings stand as such: their numbers are an engine's own affair.
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from pyroaring import BitMap
 
 from libs.index.condition import Condition, NumberRange
 
@@ -117,6 +120,13 @@ class Holds:
     where: Condition | None
 
 
-Plan: TypeAlias = All | Any | Not | Did | First | Aggregated | Sequence | Holds
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Those of these customers, by the numbers of the engine that evaluates, who are in the universe."""
+
+    customers: BitMap
+
+
+Plan: TypeAlias = All | Any | Not | Did | First | Aggregated | Sequence | Holds | Members
 EVER = -(1 << 62)
 """Before every event."""

@@ -10,7 +10,7 @@ import hmac
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import grpc
 import structlog
@@ -176,6 +176,14 @@ def _encode(message: Message) -> bytes:
     return message.SerializeToString()
 
 
+@runtime_checkable
+class Endless(Protocol):
+    """A servicer with streams that go on until the client or the server stops."""
+
+    def end_streams(self) -> None:
+        """End them, and those that are still begun, with `Unavailable`."""
+
+
 class Server:
     """One listening port with services, health and reflection on it.
 
@@ -193,6 +201,7 @@ class Server:
         self._registrar = Registrar(self._server, Authorizer(api_key))
         self._health = health.aio.HealthServicer()
         self._names: list[str] = []
+        self._endless: list[Endless] = []
         self._port = 0
 
     def bind(self) -> int:
@@ -208,6 +217,8 @@ class Server:
     def add(self, service: ServiceDescriptor, servicer: object) -> None:
         """Serve `service`. Only before `start`."""
         self._registrar.add(service, servicer)
+        if isinstance(servicer, Endless):
+            self._endless.append(servicer)
         self._names.append(service.full_name)
 
     async def start(self) -> int:
@@ -225,8 +236,10 @@ class Server:
             await self._health.set(name, state.SERVING if serving else state.NOT_SERVING)
 
     async def stop(self) -> None:
-        """Take no new calls, let those under way end, and close the port."""
+        """Take no new calls, let those under way end, end those that have no end, and close the port."""
         await self._health.enter_graceful_shutdown()
+        for servicer in self._endless:
+            servicer.end_streams()
         await self._server.stop(DRAIN_SECONDS)
 
     def _add_reflection(self) -> None:

@@ -21,7 +21,7 @@ from services.cohort.explain import Subject, explain
 from services.cohort.explained import Writer
 from services.cohort.history import history, read_days
 from services.cohort.messages import as_of
-from services.cohort.references import check_references
+from services.cohort.references import NO_REFERENCES, check_references
 from services.cohort.rule import Rule
 from services.cohort.run import Moment, Runner
 from services.cohort.store import CohortStore
@@ -87,12 +87,12 @@ class Answers(cohort_pb2_grpc.CohortServiceServicer):
 
     def _explain(self, request: cohort_pb2.ExplainMembershipRequest) -> cohort_pb2.ExplainMembershipResponse:
         if request.WhichOneof("of") == "cohort_id":
-            rule = self._rule_of(request.cohort_id, "cohort_id")
+            rule = self._runner.rule_of(self._store.get(request.cohort_id, "cohort_id"))
         else:
             rule = self._rule(request, "rule")
         moment = self._runner.moment(as_of(request), "")
         customer = self._engine.customer(request.customer_id, moment.snapshot)
-        subject = Subject(self._engine, moment, customer)
+        subject = Subject(self._runner, moment, customer)
         root = explain(rule, subject)
         response = cohort_pb2.ExplainMembershipResponse(revision=moment.revision)
         response.as_of.FromMilliseconds(moment.as_of)
@@ -119,4 +119,6 @@ class Answers(cohort_pb2_grpc.CohortServiceServicer):
         return rule
 
     def _rule_of(self, cohort_id: str, field: str) -> Rule:
-        return self._runner.rule_of(self._store.get(cohort_id, field))
+        """Return a rule that refers to what a cohort refers to; a static one's refers to nothing."""
+        record = self._store.get(cohort_id, field)
+        return NO_REFERENCES if record.static else self._runner.rule_of(record)

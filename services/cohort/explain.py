@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pyroaring import BitMap
 
-from libs.engine import Engine
 from libs.index import plan as plans
 from libs.index.matches import Found
 from services.cohort import rule as rules
-from services.cohort.plan import DAYS, MILLISECONDS, make_plan
+from services.cohort.plan import DAYS, MILLISECONDS
 from services.cohort.rule import All, Any, Did, Not, Rule, Span
-from services.cohort.run import Moment
+from services.cohort.run import Moment, Runner
 
 DAY_MS = 86_400_000
 NONE: Found = (np.empty(0, np.int64), np.empty(0, np.int64))
@@ -36,10 +35,11 @@ class Node:
 class Subject:
     """One customer at a moment. One who was never seen (None) satisfies nothing."""
 
-    def __init__(self, engine: Engine, moment: Moment, customer: int | None) -> None:
-        self.calendar = engine.calendar
+    def __init__(self, runner: Runner, moment: Moment, customer: int | None) -> None:
+        self.calendar = runner.engine.calendar
         self.as_of = moment.as_of
-        self._engine = engine
+        self._runner, self._moment = runner, moment
+        self._engine = runner.engine
         self._snapshot = moment.snapshot
         self._customer = customer
         self._one = BitMap() if customer is None else BitMap([customer])
@@ -51,7 +51,8 @@ class Subject:
 
         Events after as_of are left out whatever `at` is. Raises `NotBuilt`.
         """
-        return self._satisfies(make_plan(rule, self.as_of if at is None else at, self.calendar, path))
+        moment = self._moment if at is None else replace(self._moment, as_of=at)
+        return self._satisfies(self._runner.plan(rule, moment, path))
 
     def _satisfies(self, plan: plans.Plan) -> bool:
         return bool(self._one) and bool(self._engine.among(plan, self._snapshot, self.as_of, self._one))
@@ -70,7 +71,7 @@ class Subject:
         return times[-1:], rows[-1:]
 
     def _plan(self, did: Did, path: str) -> plans.Did:
-        plan = make_plan(did, self.as_of, self.calendar, path)
+        plan = self._runner.plan(did, self._moment, path)
         assert isinstance(plan, plans.Did)
         return plan
 

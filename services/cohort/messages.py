@@ -14,6 +14,7 @@ from services.cohort.translate import read_rule
 
 MAX_NAME_BYTES = 256
 MAX_DESCRIPTION_BYTES = 4096
+MAX_CUSTOMER_BYTES = 256
 UPDATABLE = ("name", "description", "rule")
 
 
@@ -22,7 +23,8 @@ def write_cohort(record: CohortRecord, *, with_rule: bool = True) -> cohort_pb2.
     cohort = cohort_pb2.Cohort(
         cohort_id=record.cohort_id, name=record.name, description=record.description, etag=record.etag
     )
-    if with_rule:
+    cohort.static = record.static
+    if with_rule and not record.static:
         cohort.rule.CopyFrom(rule_pb2.Rule.FromString(record.rule))
     cohort.create_time.FromMilliseconds(record.create_time)
     cohort.update_time.FromMilliseconds(record.update_time)
@@ -36,6 +38,31 @@ def read_fields(sent: cohort_pb2.Cohort, fields: tuple[str, ...], calendar: Cale
     if "rule" in fields:
         read["rule"] = _read_rule(sent, calendar)
     return read
+
+
+def read_list(sent: cohort_pb2.Cohort) -> list[str] | None:
+    """Read the list of a static cohort, each customer once; None where the cohort is none. Raises `Invalid`.
+
+    A rule instead of a list is frozen: its list is empty here.
+    """
+    if not sent.static:
+        if sent.customer_ids:
+            raise Invalid(
+                "INVALID_CUSTOMER_IDS", "only a static cohort is a list: say static", "cohort.customer_ids"
+            )
+        return None
+    if sent.customer_ids and sent.HasField("rule"):
+        raise Invalid("INVALID_CUSTOMER_IDS", "say a list or a rule, not both", "cohort.customer_ids")
+    listed = list(dict.fromkeys(sent.customer_ids))
+    for customer_id in listed:
+        if not customer_id or len(customer_id.encode()) > MAX_CUSTOMER_BYTES:
+            place = list(sent.customer_ids).index(customer_id)
+            raise Invalid(
+                "INVALID_CUSTOMER_IDS",
+                f"a customer_id has 1 to {MAX_CUSTOMER_BYTES} bytes",
+                f"cohort.customer_ids[{place}]",
+            )
+    return listed
 
 
 def _read_name(sent: cohort_pb2.Cohort) -> str:

@@ -5,7 +5,9 @@ the days before tomorrow when it is evaluated tomorrow. What no engine evaluates
 its field (`NotBuilt`), never ignored.
 """
 
+from collections.abc import Callable
 from typing import Any as Anything
+from typing import NoReturn
 
 from libs.index import condition as index
 from libs.index import plan
@@ -44,27 +46,45 @@ NEGATED = {Op.NOT_EQUALS, Op.NOT_IN, Op.IS_NOT_SET}
 """Exact complements of EQUALS, IN, IS_SET."""
 
 
-def make_plan(rule: Rule, as_of: int, calendar: Calendar, path: str = "rule") -> Plan:
-    """Resolve a rule at an instant, ms. Raises `NotBuilt` with the path of what is not evaluated yet."""
+def no_reference(cohort_id: str, path: str) -> NoReturn:
+    """Refuse a reference: nobody is there to look the cohort up."""
+    not_built(path, "cohort")
+
+
+def make_plan(
+    rule: Rule,
+    as_of: int,
+    calendar: Calendar,
+    path: str = "rule",
+    referred: Callable[[str, str], Plan] = no_reference,
+) -> Plan:
+    """Resolve a rule at an instant, ms. Raises `NotBuilt` with the path of what is not evaluated yet.
+
+    `referred` gives the plan of the cohort of an id that a node, of a path, refers to.
+    """
     match rule:
         case All(rules):
-            return plan.All(_plans(rules, as_of, calendar, f"{path}.all.rules"))
+            return plan.All(_plans(rules, as_of, calendar, f"{path}.all.rules", referred))
         case Any(rules):
-            return plan.Any(_plans(rules, as_of, calendar, f"{path}.any.rules"))
+            return plan.Any(_plans(rules, as_of, calendar, f"{path}.any.rules", referred))
         case Not(inner):
-            return plan.Not(make_plan(inner, as_of, calendar, f"{path}.not.rule"))
+            return plan.Not(make_plan(inner, as_of, calendar, f"{path}.not.rule", referred))
         case Profile(where):
             return plan.Holds(_where(where, f"{path}.profile.where"))
         case Did():
             return _did(rule, as_of, calendar, f"{path}.did")
-        case InCohort():
-            return not_built(f"{path}.cohort", "cohort")
+        case InCohort(cohort_id):
+            return referred(cohort_id, f"{path}.cohort")
         case Sequence():
             return _sequence(rule, as_of, calendar, f"{path}.sequence")
 
 
-def _plans(rules: tuple[Rule, ...], as_of: int, calendar: Calendar, path: str) -> tuple[Plan, ...]:
-    return tuple(make_plan(each, as_of, calendar, f"{path}[{place}]") for place, each in enumerate(rules))
+def _plans(
+    rules: tuple[Rule, ...], as_of: int, calendar: Calendar, path: str, referred: Callable[[str, str], Plan]
+) -> tuple[Plan, ...]:
+    return tuple(
+        make_plan(each, as_of, calendar, f"{path}[{place}]", referred) for place, each in enumerate(rules)
+    )
 
 
 def _did(rule: Did, as_of: int, calendar: Calendar, path: str) -> Plan:

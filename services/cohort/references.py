@@ -9,6 +9,9 @@ from services.cohort.limits import MAX_REFERENCES
 from services.cohort.refusal import bad, too_large
 from services.cohort.rule import All, Any, InCohort, Not, Rule
 
+NO_REFERENCES: Rule = Any(())
+"""Stands, where references are followed, for a static cohort: its list leads nowhere."""
+
 
 def references(rule: Rule, path: str) -> Iterator[tuple[str, str]]:
     """Yield the cohort ids that a rule names, each with the path of its field."""

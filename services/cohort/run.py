@@ -13,10 +13,13 @@ from libs.engine import Engine
 from libs.errors import Invalid
 from libs.gen.cohort.v1 import rule_pb2
 from libs.index.evaluate import NodeCost, customers
+from libs.index.plan import Members, Plan
 from libs.index.snapshot import Snapshot
 from services.cohort.plan import make_plan
-from services.cohort.rule import All, Any, Not, Rule
-from services.cohort.store import CohortRecord
+from services.cohort.refusal import not_built
+from services.cohort.rule import All, Any, InCohort, Not, Rule
+from services.cohort.static import Statics
+from services.cohort.store import CohortRecord, CohortStore
 from services.cohort.translate import read_rule
 
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
@@ -54,8 +57,10 @@ class Result:
 class Runner:
     """Runs rules and saved cohorts on one engine. Every method may be called from any thread."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, store: CohortStore) -> None:
         self.engine = engine
+        self.statics = Statics(engine, store)
+        self._store = store
         self._clock = clock
         self._rules: dict[str, tuple[str, Rule]] = {}
 
@@ -77,7 +82,7 @@ class Runner:
         """Run a rule, timing it from the catching up with the log to the last bitmap."""
         started = time.perf_counter_ns()
         moment = self.moment(as_of, min_revision)
-        plan = make_plan(rule, moment.as_of, self.engine.calendar)
+        plan = self.plan(rule, moment)
         costs: list[NodeCost] = []
         if explain:
             members, costs = self.engine.explain(plan, moment.snapshot, moment.as_of)
@@ -88,23 +93,33 @@ class Runner:
         explained = tuple(zip(paths(rule), costs, strict=True)) if explain else ()
         return Result(moment, members, tuple(map(len, sizes)), taken, costs=explained)
 
-    def matching(self, rule: Rule, moment: Moment, path: str = "rule") -> BitMap:
-        """Return who matches a rule that stands at a field path. Not to be changed."""
-        plan = make_plan(rule, moment.as_of, self.engine.calendar, path)
-        return self.engine.evaluate(plan, moment.snapshot, moment.as_of)
-
     def members(self, cohort: CohortRecord, moment: Moment) -> BitMap:
         """Return the members of a saved cohort. Not to be changed."""
-        plan = make_plan(self.rule_of(cohort), moment.as_of, self.engine.calendar)
-        return self.engine.evaluate(plan, moment.snapshot, moment.as_of)
+        return self.matching(self.rule_of(cohort), moment)
+
+    def matching(self, rule: Rule, moment: Moment, path: str = "rule") -> BitMap:
+        """Return who matches a rule that stands at a field path. Not to be changed."""
+        return self.engine.evaluate(self.plan(rule, moment, path), moment.snapshot, moment.as_of)
+
+    def plan(self, rule: Rule, moment: Moment, path: str = "rule") -> Plan:
+        """Resolve a rule at a moment. Raises `NotBuilt` with the path of what is not evaluated yet."""
+
+        def referred(cohort_id: str, at: str) -> Plan:
+            if self._store.get(cohort_id, at).static:
+                return Members(self.statics.members(cohort_id, moment.snapshot))
+            return not_built(at, "cohort")
+
+        return make_plan(rule, moment.as_of, self.engine.calendar, path, referred)
 
     def members_among(self, cohort: CohortRecord, moment: Moment, customers: BitMap) -> BitMap:
         """Return which of some customers are members of a saved cohort."""
-        plan = make_plan(self.rule_of(cohort), moment.as_of, self.engine.calendar)
+        plan = self.plan(self.rule_of(cohort), moment)
         return self.engine.among(plan, moment.snapshot, moment.as_of, customers)
 
     def rule_of(self, cohort: CohortRecord) -> Rule:
-        """Return the rule of a saved cohort; each version of it is read once."""
+        """Return the rule of a saved cohort; each version of it is read once. A static one's names itself."""
+        if cohort.static:
+            return InCohort(cohort.cohort_id)
         held = self._rules.get(cohort.cohort_id)
         if held is None or held[0] != cohort.etag:
             rule = read_rule(rule_pb2.Rule.FromString(cohort.rule), self.engine.calendar)
@@ -114,6 +129,7 @@ class Runner:
     def forget(self, cohort_id: str) -> None:
         """Drop what is held of a deleted cohort."""
         self._rules.pop(cohort_id, None)
+        self.statics.forget(cohort_id)
 
 
 def paths(rule: Rule, path: str = "rule") -> list[str]:

@@ -1,7 +1,8 @@
 """What does CohortService answer? Translation between the wire and the runner, and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,23 @@ from pyroaring import BitMap
 
 from libs.clock import Clock
 from libs.engine import SHARD, Engine
-from libs.errors import Fault, Invalid, Missing, NotBuilt, Refused
+from libs.errors import Fault, Invalid, Missing, Refused
 from libs.gen.cohort.v1 import cohort_pb2, event_pb2, rule_pb2
+from libs.index.roaring import to_array
 from libs.rpc.errors import Context, code_of, number
 from libs.rpc.pages import Pages, page_size
 from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
 from services.cohort.advice import warnings
 from services.cohort.answers import Answers
-from services.cohort.messages import UPDATABLE, as_of, read_fields, read_set, write_cohort
-from services.cohort.plan import make_plan
+from services.cohort.impact import impact, refuse_referred, refuse_rule
+from services.cohort.messages import UPDATABLE, as_of, read_fields, read_list, read_set, write_cohort
 from services.cohort.references import check_references
 from services.cohort.run import Moment, Result, Runner
 from services.cohort.store import Change, CohortRecord, CohortStore
 from services.cohort.texts import Texts
 from services.cohort.translate import read_rule
+from services.cohort.watch import Watches
 
 MAX_COHORTS = 1_000
 MAX_PAIRS = 10_000
@@ -39,7 +42,8 @@ class CohortServicer(Answers):
         self._engine = engine
         self._store = store
         self._clock = clock
-        self._runner = Runner(engine, clock)
+        self._runner = Runner(engine, clock, store)
+        self._watches = Watches(self._runner, store, clock)
         self._texts = Texts(store, engine.calendar)
         self._runs: Pages[tuple[Result, list[str]]] = Pages(clock)
         self._member_pages: Pages[Result] = Pages(clock)
@@ -109,18 +113,27 @@ class CohortServicer(Answers):
     async def CreateCohort(
         self, request: cohort_pb2.CreateCohortRequest, context: Context
     ) -> cohort_pb2.CreateCohortResponse:
-        """Save a rule under a name."""
+        """Save a rule, or a list of customers, under a name."""
         sent = request.cohort
-        if sent.static or sent.customer_ids:
-            raise NotBuilt(
-                "NOT_BUILT_YET", "this version of Cohort does not keep static cohorts yet", "cohort.static"
-            )
-        fields = read_fields(sent, UPDATABLE, self._engine.calendar)
+        listed = await asyncio.to_thread(read_list, sent)
+        frozen = sent.static and sent.HasField("rule")
+        fields = read_fields(
+            sent,
+            ("name", "description") if listed is not None and not frozen else UPDATABLE,
+            self._engine.calendar,
+        )
 
         def change(changes: Change) -> bytes:
-            self._check(fields["rule"], None)
-            record = changes.create(**fields, now=self._clock())
-            return cohort_pb2.CreateCohortResponse(cohort=self._with_size(record)).SerializeToString()
+            rule = fields.pop("rule", None)
+            if rule is not None:
+                self._check(rule, None)
+            if listed is None:
+                cohort = self._with_size(changes.create(**fields, rule=rule, now=self._clock()))
+            else:
+                ids = listed if rule is None else self._frozen(rule)
+                record = changes.create_static(**fields, customer_ids=ids, now=self._clock())
+                cohort = self._with_size(record, ids)
+            return cohort_pb2.CreateCohortResponse(cohort=cohort).SerializeToString()
 
         response = await self._mutate(request, change)
         return cohort_pb2.CreateCohortResponse.FromString(response)
@@ -153,10 +166,6 @@ class CohortServicer(Answers):
         self, request: cohort_pb2.UpdateCohortRequest, context: Context
     ) -> cohort_pb2.UpdateCohortResponse:
         """Change a saved cohort's name, description or rule."""
-        if request.validate_only:
-            raise NotBuilt(
-                "NOT_BUILT_YET", "this version of Cohort does not preview updates yet", "validate_only"
-            )
         sent, paths = request.cohort, list(request.update_mask.paths)
         if not paths or any(path not in UPDATABLE for path in paths):
             raise Invalid(
@@ -164,13 +173,19 @@ class CohortServicer(Answers):
             )
         changed = read_fields(sent, tuple(paths), self._engine.calendar)
 
-        def change(changes: Change) -> bytes:
+        def replace(changes: Change) -> tuple[CohortRecord, CohortRecord]:
             before = changes.current(sent.cohort_id, sent.etag)
             if "rule" in changed:
+                refuse_rule(before)
                 self._check(changed["rule"], sent.cohort_id)
-            record = changes.replace(before, self._clock(), **changed)
+            return before, changes.replace(before, self._clock(), **changed)
+
+        def change(changes: Change) -> bytes:
+            _, record = replace(changes)
             return cohort_pb2.UpdateCohortResponse(cohort=self._with_size(record)).SerializeToString()
 
+        if request.validate_only:
+            return await asyncio.to_thread(self._preview, replace)
         response = await self._mutate(request, change)
         return cohort_pb2.UpdateCohortResponse.FromString(response)
 
@@ -180,7 +195,9 @@ class CohortServicer(Answers):
         """Delete a saved cohort."""
 
         def change(changes: Change) -> bytes:
-            changes.delete(changes.current(request.cohort_id, request.etag))
+            record = changes.current(request.cohort_id, request.etag)
+            refuse_referred(record, self._store, self._runner)
+            changes.delete(record)
             return b""
 
         await self._mutate(request, change)
@@ -317,11 +334,50 @@ class CohortServicer(Answers):
         response.as_of.FromMilliseconds(moment.as_of)
         return response
 
+    async def WatchCohort(
+        self, request: cohort_pb2.WatchCohortRequest, context: Context
+    ) -> AsyncIterator[cohort_pb2.WatchCohortResponse]:
+        """Stream who enters and leaves a cohort."""
+        async with aclosing(self._watches.watch(request.cohort_id, request.position)) as pieces:
+            async for piece in pieces:
+                response = cohort_pb2.WatchCohortResponse(
+                    entered=piece.entered,
+                    left=piece.left,
+                    position=piece.position,
+                    revision=piece.seen.revision,
+                )
+                response.as_of.FromMilliseconds(piece.seen.as_of)
+                yield response
+
+    def end_streams(self) -> None:
+        """End the streams that have no end: the server stops."""
+        self._watches.end()
+
     def _check(self, rule: bytes, cohort_id: str | None) -> None:
         """Refuse a rule that must not be saved, as this cohort, while nothing else is being saved."""
         read = read_rule(rule_pb2.Rule.FromString(rule), self._engine.calendar, "cohort.rule")
         check_references(read, "cohort.rule", self._rule_of, cohort_id)
-        make_plan(read, 0, self._engine.calendar, "cohort.rule")  # what cannot be evaluated yet is not saved
+        # what cannot be evaluated yet is not saved
+        self._runner.plan(read, self._runner.moment(None, ""), "cohort.rule")
+
+    def _frozen(self, rule: bytes) -> list[str]:
+        """Return the ids of who matches a rule now."""
+        read = read_rule(rule_pb2.Rule.FromString(rule), self._engine.calendar, "cohort.rule")
+        members = self._runner.matching(read, self._runner.moment(None, ""))
+        return self._engine.customer_ids(to_array(members))
+
+    def _preview(
+        self, replace: Callable[[Change], tuple[CohortRecord, CohortRecord]]
+    ) -> cohort_pb2.UpdateCohortResponse:
+        """Say what an update would do."""
+        with self._store.trial() as changes:
+            before, after = replace(changes)
+        effect = impact(self._runner, before, after)
+        cohort = write_cohort(effect.after)
+        cohort.size, cohort.size_revision = effect.size, effect.revision
+        return cohort_pb2.UpdateCohortResponse(
+            cohort=cohort, entering=effect.entering, leaving=effect.leaving
+        )
 
     async def _mutate(self, request: Message, change: Any) -> bytes:
         request_id: str = getattr(request, "request_id", "")
@@ -329,10 +385,14 @@ class CohortServicer(Answers):
         key = (request_id, fingerprint(request)) if request_id else None
         return await asyncio.to_thread(self._store.mutate, key, self._clock(), change)
 
-    def _with_size(self, record: CohortRecord) -> cohort_pb2.Cohort:
+    def _with_size(self, record: CohortRecord, listed: list[str] | None = None) -> cohort_pb2.Cohort:
+        """Write a cohort with its size; one that is being saved as a list, with the list."""
         moment = self._runner.moment(None, "")
         cohort = write_cohort(record)
-        cohort.size = len(self._runner.members(record, moment))
+        if listed is None:
+            cohort.size = len(self._runner.members(record, moment))
+        else:
+            cohort.size = self._runner.statics.size(listed, moment.snapshot, moment.as_of)
         cohort.size_revision = moment.revision
         return cohort
 

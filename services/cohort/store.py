@@ -1,13 +1,18 @@
-"""Which cohorts are saved? Names, rules and etags in an LMDB environment of the cohort service's own.
+"""Which cohorts are saved? Names, rules, lists and etags in an LMDB environment of the cohort service's own.
 
 Guarantees: a name belongs to one cohort; a change, the name's move and the memory of its request id are one
 transaction. A rule is kept as the bytes it travels as; reading it is the servicer's affair. All cohorts are
-held in memory as well: every membership check looks some up.
+held in memory as well, without the lists of static ones: every membership check looks some up.
+
+On disk a list is cohort id and chunk number (4 bytes, big-endian) → msgpack list of customer ids. Ids, not the
+engine's numbers: those are its own affair, and a listed customer may be yet to come.
 """
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +24,13 @@ from libs.storage.environment import Environment, scan
 from libs.storage.requests import RequestIds
 
 VERSION = 1
-TABLES = ("cohorts", "cohort_names", *requests.TABLES)
+TABLES = ("cohorts", "cohort_names", "static_members", *requests.TABLES)
+CHUNK = 10_000
+"""Customer ids in one value: some 200 kB, so that a million make a hundred values."""
 
 
 class CohortRecord(msgspec.Struct, frozen=True):
-    """A saved cohort. `rule` is a serialized cohort.v1.Rule; times are in ms."""
+    """A saved cohort. `rule` is a serialized cohort.v1.Rule, empty where it is static; times are in ms."""
 
     cohort_id: str
     name: str
@@ -32,10 +39,13 @@ class CohortRecord(msgspec.Struct, frozen=True):
     create_time: int
     update_time: int
     etag: str
+    static: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(CohortRecord).decode
+_encode_ids = msgspec.msgpack.Encoder().encode
+_decode_ids = msgspec.msgpack.Decoder(list[str]).decode
 
 
 class CohortStore:
@@ -45,6 +55,9 @@ class CohortStore:
         self._environment = Environment(folder, "saved cohorts", VERSION, TABLES)
         self._table = self._environment["cohorts"]
         self._names = self._environment["cohort_names"]
+        self._static = self._environment["static_members"]
+        self.version = 0
+        """Counts the changes made since the start: what depends on saved cohorts holds while it stays."""
         self._requests = RequestIds(self._environment)
         self._lock = threading.Lock()
         with self._environment.read() as txn:
@@ -73,6 +86,17 @@ class CohortStore:
         """Return all cohorts, by name."""
         return sorted(self._cohorts.values(), key=lambda record: record.name)
 
+    def listed(self, cohort_id: str) -> list[str]:
+        """Return the customer ids of a static cohort's list."""
+        with self._environment.read() as txn:
+            return [each for _, chunk in _chunks(txn, self._static, cohort_id) for each in _decode_ids(chunk)]
+
+    @contextmanager
+    def trial(self) -> Iterator["Change"]:
+        """Give a change that can be looked at and checked, and writes nothing."""
+        with self._environment.read() as txn:
+            yield Change(txn, self._table, self._names, self._static, writes=False)
+
     def mutate(
         self,
         request: tuple[str, bytes] | None,
@@ -87,7 +111,7 @@ class CohortStore:
             with self._environment.write() as txn:
                 if request and (response := self._requests.find(txn, *request, now)) is not None:
                     return response
-                changes = Change(txn, self._table, self._names)
+                changes = Change(txn, self._table, self._names, self._static)
                 response = change(changes)
                 if request:
                     self._requests.record(txn, *request, now, response)
@@ -96,6 +120,7 @@ class CohortStore:
                     self._cohorts.pop(cohort_id, None)
                 else:
                     self._cohorts[cohort_id] = record
+            self.version += 1
             return response
 
     def close(self) -> None:
@@ -104,11 +129,12 @@ class CohortStore:
 
 
 class Change:
-    """What one transaction does to the saved cohorts."""
+    """What one transaction does to the saved cohorts; or would do, where it does not write."""
 
-    def __init__(self, txn: Any, table: Any, names: Any) -> None:
+    def __init__(self, txn: Any, table: Any, names: Any, static: Any, *, writes: bool = True) -> None:
         self.made: dict[str, CohortRecord | None] = {}
-        self._txn, self._table, self._names = txn, table, names
+        self._txn, self._table, self._names, self._static = txn, table, names, static
+        self._writes = writes
 
     def current(self, cohort_id: str, etag: str) -> CohortRecord:
         """Return a cohort as it is now. Raises `Missing`, or `Conflict` for an etag that is not its own."""
@@ -130,10 +156,22 @@ class Change:
         self._put(record)
         return record
 
+    def create_static(self, name: str, description: str, customer_ids: list[str], now: int) -> CohortRecord:
+        """Add a cohort that is a list of customers, each named once. Raises `Taken` where the name is."""
+        etag = secrets.token_hex(8)
+        record = CohortRecord(
+            f"coh_{secrets.token_hex(8)}", name, description, b"", now, now, etag, static=True
+        )
+        self._put(record)
+        for number, first in enumerate(range(0, len(customer_ids), CHUNK)):
+            chunk = _encode_ids(customer_ids[first : first + CHUNK])
+            self._txn.put(_chunk_key(record.cohort_id, number), chunk, db=self._static)
+        return record
+
     def replace(self, before: CohortRecord, now: int, **changed: Any) -> CohortRecord:
         """Change a cohort's name, description or rule. Raises `Taken` where the new name is."""
         record = msgspec.structs.replace(before, **changed, update_time=now, etag=secrets.token_hex(8))
-        if record.name != before.name:
+        if record.name != before.name and self._writes:
             self._txn.delete(before.name.encode(), db=self._names)
         self._put(record)
         return record
@@ -142,6 +180,8 @@ class Change:
         """Take a cohort away; its id is never used again."""
         self._txn.delete(record.cohort_id.encode(), db=self._table)
         self._txn.delete(record.name.encode(), db=self._names)
+        for key in [key for key, _ in _chunks(self._txn, self._static, record.cohort_id)]:
+            self._txn.delete(key, db=self._static)
         self.made[record.cohort_id] = None
 
     def _put(self, record: CohortRecord) -> None:
@@ -153,6 +193,17 @@ class Change:
                 "cohort",
                 holder.decode(),
             )
-        self._txn.put(record.name.encode(), record.cohort_id.encode(), db=self._names)
-        self._txn.put(record.cohort_id.encode(), _encode(record), db=self._table)
+        if self._writes:
+            self._txn.put(record.name.encode(), record.cohort_id.encode(), db=self._names)
+            self._txn.put(record.cohort_id.encode(), _encode(record), db=self._table)
         self.made[record.cohort_id] = record
+
+
+def _chunk_key(cohort_id: str, number: int) -> bytes:
+    return cohort_id.encode() + number.to_bytes(4, "big")
+
+
+def _chunks(txn: Any, table: Any, cohort_id: str) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the keys and values of a list. Ids of cohorts are of one length, so none begins another's keys."""
+    prefix = cohort_id.encode()
+    return takewhile(lambda entry: entry[0].startswith(prefix), scan(txn, table, prefix))

@@ -1,8 +1,9 @@
 import json
+from pathlib import Path
 
 import pytest
 
-from libs.errors import Conflict, Invalid, Missing
+from libs.errors import Conflict, Invalid, Missing, Unavailable
 from libs.gen.cohort.v1 import cohort_pb2, event_pb2, rule_pb2
 from tests.contract.conftest import Cli
 from tests.fakes.services import Fakes
@@ -205,3 +206,60 @@ class TestCohorts:
         fakes.answers["GetCohort"] = Missing("COHORT_NOT_FOUND", "there is no cohort c-1", "cohort", "c-1")
         result = cli("show", "Spenders")
         assert (result.exit_code, result.stderr) == (1, "error: there is no cohort c-1\n")
+
+
+class TestStatic:
+    def test_a_file_of_ids_is_saved_as_a_list(self, fakes: Fakes, cli: Cli, tmp_path: Path) -> None:
+        fakes.answers["CreateCohort"] = cohort_pb2.CreateCohortResponse(cohort=a_cohort(static=True, size=2))
+        file = tmp_path / "panel.txt"
+        file.write_bytes("\ufeffa\r\n\r\nb, c\n".encode())
+        assert cli("save", "Panel", "--static", str(file)).exit_code == 0
+        sent = fakes.last("CreateCohort").cohort
+        assert (sent.static, list(sent.customer_ids), sent.HasField("rule")) == (True, ["a", "b, c"], False)
+        cli("save", "Panel", "--static", "-", stdin="x\ny")
+        assert list(fakes.last("CreateCohort").cohort.customer_ids) == ["x", "y"]
+
+    def test_a_rule_is_frozen(self, fakes: Fakes, cli: Cli) -> None:
+        fakes.answers["CreateCohort"] = cohort_pb2.CreateCohortResponse(cohort=a_cohort(static=True))
+        assert cli("save", "Panel", VIEWED, "--freeze").exit_code == 0
+        sent = fakes.last("CreateCohort").cohort
+        assert (sent.static, sent.rule.did.event_type) == (True, "view")
+
+    def test_a_list_and_a_rule_or_a_file_that_is_not_there_are_one_line(self, cli: Cli) -> None:
+        for arguments in ([VIEWED, "--static", "x"], ["--freeze", "--static", "x"], ["--static", "nowhere"]):
+            result = cli("save", "Panel", *arguments)
+            assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+
+
+def test_a_dry_run_says_who_would_enter_and_leave(fakes: Fakes, cli: Cli, listed: None) -> None:
+    answer = cohort_pb2.UpdateCohortResponse(cohort=a_cohort(), entering=1_234, leaving=5)
+    fakes.answers["UpdateCohort"] = answer
+    result = cli("update", "Spenders", "--rule", VIEWED, "--dry-run")
+    assert "1,234 would enter, 5 would leave" in result.stdout
+    assert fakes.last("UpdateCohort").validate_only
+
+
+class TestWatch:
+    @pytest.fixture(autouse=True)
+    def answered(self, fakes: Fakes, listed: None) -> None:
+        """Two changes, and the end of the server."""
+        messages = [
+            cohort_pb2.WatchCohortResponse(position="p0"),
+            cohort_pb2.WatchCohortResponse(entered=["a", "b"], left=["c"], position="p1"),
+            Unavailable("SHUTTING_DOWN", "the server is shutting down"),
+        ]
+        messages[1].as_of.FromJsonString("2026-03-01T12:00:00Z")  # type: ignore[union-attr]
+        fakes.answers["WatchCohort"] = lambda request: messages
+
+    def test_shows_a_line_for_each_who_enters_or_leaves(self, fakes: Fakes, cli: Cli) -> None:
+        result = cli("watch", "Spenders", "--position", "here")
+        when = "2026-03-01 12:00:00Z"
+        assert result.stdout == f"{when} + a\n{when} + b\n{when} - c\n"
+        assert (result.exit_code, result.stderr) == (1, "error: the server is shutting down\n")
+        asked = fakes.last("WatchCohort")
+        assert (asked.cohort_id, asked.position) == ("c-1", "here")
+
+    def test_json_is_a_line_for_each_message(self, cli: Cli) -> None:
+        first, second = map(json.loads, cli("watch", "Spenders", "--json").stdout.splitlines())
+        assert first == {"position": "p0"}
+        assert (second["entered"], second["left"], second["position"]) == (["a", "b"], ["c"], "p1")

@@ -78,15 +78,6 @@ def test_a_key_is_asked_for_by_all_but_health_and_reflection(tmp_path: Path) -> 
         assert api.call("RunRule", {"rule": EVERYONE}, metadata=[("authorization", "Bearer sesame")])
 
 
-@pytest.mark.parametrize(
-    "method",
-    ["WatchCohort"],
-)
-def test_an_rpc_that_is_not_built_says_so(api: Client, method: str) -> None:
-    failed = api.failure(method)
-    assert (failed.code, failed.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT_YET")
-
-
 # Bad rules
 
 
@@ -119,14 +110,6 @@ def test_a_part_of_a_rule_that_is_not_built_is_refused_by_name(api: Client, rule
         failed = api.failure(method, request)
         assert (failed.code, failed.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT_YET")
         assert [at for at, _ in failed.violations] == [path if method == "RunRule" else f"cohort.{path}"]
-
-
-def test_what_else_is_not_built_is_refused_by_name(api: Client) -> None:
-    for fields in ({"static": True}, {"customerIds": ["a"]}):
-        assert (
-            api.failure("CreateCohort", {"cohort": {"name": "s", **fields}}).code
-            == grpc.StatusCode.UNIMPLEMENTED
-        )
 
 
 def test_a_reference_to_a_cohort_is_not_evaluated_yet_and_to_none_is_not_found(api: Client) -> None:
@@ -638,11 +621,6 @@ def test_bad_names_descriptions_and_masks_are_refused(api: Client) -> None:
             "UpdateCohort", {"cohort": {"cohortId": made["cohortId"], "name": "n"}, "updateMask": mask}
         )
         assert failed.reason == "INVALID_UPDATE_MASK"
-    failed = api.failure(
-        "UpdateCohort",
-        {"cohort": {"cohortId": made["cohortId"], "name": "n"}, "updateMask": "name", "validateOnly": True},
-    )
-    assert failed.code == grpc.StatusCode.UNIMPLEMENTED
     assert api.call("GetCohort", {"cohortId": made["cohortId"]})["cohort"] == made
     save(api, "é" * 128, description="x" * 4096)
 

@@ -1,7 +1,8 @@
 """Which services can be faked? Every one of the contract, over real gRPC.
 
 A fake records each request and answers as told: with a message, with what a function makes of the request, by
-raising an exception, or with a list of those, one a call, the last for good.
+raising an exception, or with a list of those, one a call, the last for good. The answer to a call that is
+answered by a stream is made by a function: the messages, and an exception where the stream fails.
 """
 
 import asyncio
@@ -66,8 +67,19 @@ def _servicer(service: ServiceDescriptor, base: type, fakes: Fakes) -> Any:
 
         return call
 
+    def stream(name: str) -> Any:
+        async def call(self: Any, request: Any, context: Any) -> Any:
+            for message in fakes.answer(name, request):
+                if isinstance(message, Exception):
+                    raise message
+                yield message
+
+        return call
+
     unary = [one.name for one in service.methods if not one.server_streaming]
-    return type(f"Fake{service.name}", (base,), {name: method(name) for name in unary})()
+    streams = [one.name for one in service.methods if one.server_streaming and not one.client_streaming]
+    calls = {name: method(name) for name in unary} | {name: stream(name) for name in streams}
+    return type(f"Fake{service.name}", (base,), calls)()
 
 
 @contextmanager

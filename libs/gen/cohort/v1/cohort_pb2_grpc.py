@@ -174,7 +174,7 @@ class CohortServiceServicer:
 
     def CreateCohort(self, request, context):
         """Saves a rule, or a list of customers, under a name. ALREADY_EXISTS: the name is taken.
-        INVALID_ARGUMENT: a bad name or rule.
+        INVALID_ARGUMENT: a bad name, rule or list.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -284,7 +284,10 @@ class CohortServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchCohort(self, request, context):
-        """Streams who enters and leaves a cohort. NOT_FOUND; OUT_OF_RANGE: the position is no longer held.
+        """Streams who enters and leaves a cohort: by events, profiles, saved rules, and the passing of time. Without
+        a position the first message comes at once, with nobody in it: it says from where. NOT_FOUND: the cohort,
+        also when it is deleted meanwhile; INVALID_ARGUMENT POSITION_FOREIGN: no position of this cohort;
+        OUT_OF_RANGE POSITION_NOT_HELD: no longer held, list again; UNAVAILABLE: the server stops.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
