@@ -245,3 +245,62 @@ def _scenes_at(moment: int, zone: ZoneInfo) -> st.SearchStrategy[Scene]:
 scenes = st.builds(
     lambda moment, zone: (moment, ZoneInfo(zone)), st.sampled_from(MOMENTS), st.sampled_from(ZONES)
 ).flatmap(lambda at: _scenes_at(*at))
+
+
+def _dense_rules(moment: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Figures, first times and orders with few conditions, so that many customers satisfy them."""
+    types = st.sampled_from(EVENT_TYPES[:2])
+    seldom = st.one_of(st.none(), st.none(), st.none(), conditions)
+    when = st.one_of(st.none(), windows(moment))
+    figure = st.builds(
+        _aggregate,
+        st.sampled_from(["SUM", "SUM", "AVERAGE", "MINIMUM", "MAXIMUM", "DISTINCT", "ACTIVE_DAYS"]),
+        st.just("price"),
+        figure_ops,
+        st.lists(st.one_of(st.sampled_from([0.1, 0.3, 1.0, 2.0, 3.0]), totals), min_size=2, max_size=2),
+    )
+    did = st.builds(
+        lambda event_type, where, when, figure, first: {
+            "did": _json(eventType=event_type, where=where, when=when, aggregate=figure, firstTime=first)
+        },
+        types,
+        seldom,
+        when,
+        figure,
+        st.sampled_from([None, None, True]),
+    )
+    step = st.builds(lambda event_type, where: _json(eventType=event_type, where=where), types, seldom)
+    within = st.builds(
+        lambda amount, unit: {"amount": amount, "unit": unit},
+        st.sampled_from([1, 2, 12, 24]),
+        st.sampled_from(["HOUR", "DAY", "WEEK"]),
+    )
+    sequence = st.builds(
+        lambda steps, within, when: {"sequence": _json(steps=steps, within=within, when=when)},
+        st.lists(step, min_size=2, max_size=3),
+        st.one_of(st.none(), within, within),
+        when,
+    )
+    return st.one_of(did, did, sequence)
+
+
+def _dense_scenes_at(moment: int, zone: ZoneInfo) -> st.SearchStrategy[Scene]:
+    prices = st.sampled_from([0.1, 0.1, 0.2, 0.3, 1.0, 2.5, 1000.0, "a", True])
+    one = st.builds(
+        Event,
+        st.sampled_from(CUSTOMERS[:3]),
+        st.sampled_from(EVENT_TYPES[:2]),
+        instants(moment),
+        st.one_of(st.builds(lambda price: {"price": price}, prices), data),
+    )
+    world = st.builds(
+        World, st.lists(one, min_size=12, max_size=40), st.just({"only a profile": {}}), st.just(zone)
+    )
+    asked = st.lists(_dense_rules(moment), min_size=3, max_size=6)
+    return st.builds(Scene, world, asked, st.just(moment + 3 * DAY_MS), world)
+
+
+dense_scenes = st.builds(
+    lambda moment, zone: (moment, ZoneInfo(zone)), st.sampled_from(MOMENTS), st.sampled_from(ZONES)
+).flatmap(lambda at: _dense_scenes_at(*at))
+"""Scenes of few customers with many events each, asked for figures, first times and orders."""

@@ -55,6 +55,19 @@ def test_every_access_path_gives_what_the_oracle_gives(path: Path) -> None:
     check()
 
 
+@pytest.mark.parametrize("path", [None, Path.SCAN, Path.POSTINGS, Path.CUSTOMERS, Path.BITMAPS])
+def test_figures_first_times_and_orders_give_what_the_oracle_gives(path: Path | None) -> None:
+    @settings(max_examples=80, deadline=None)
+    @given(strategies.dense_scenes, SPLITS)
+    def check(scene: Scene, split: Split) -> None:
+        engine = indexed(scene.world, *split)
+        for rule in scene.rules:
+            expected = oracle.matching(rule, scene.world, scene.as_of)
+            assert engine.run(rule, scene.as_of, only=path) == expected, rule
+
+    check()
+
+
 def nodes(rule: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the nodes of a rule in pre-order."""
     yield rule
