@@ -13,6 +13,7 @@ from libs.engine import Engine
 from libs.errors import Invalid
 from libs.gen.cohort.v1 import rule_pb2
 from libs.index.evaluate import NodeCost, customers
+from libs.index.plan import Plan
 from libs.index.snapshot import Snapshot
 from services.cohort.plan import make_plan
 from services.cohort.rule import All, Any, Not, Rule
@@ -88,10 +89,13 @@ class Runner:
         explained = tuple(zip(paths(rule), costs, strict=True)) if explain else ()
         return Result(moment, members, tuple(map(len, sizes)), taken, costs=explained)
 
+    def plan(self, rule: Rule, moment: Moment, path: str = "rule") -> Plan:
+        """Resolve a rule that stands at a field path. Raises `NotBuilt` with the path of what is not evaluated."""
+        return make_plan(rule, moment.as_of, self.engine.calendar, path)
+
     def matching(self, rule: Rule, moment: Moment, path: str = "rule") -> BitMap:
         """Return who matches a rule that stands at a field path. Not to be changed."""
-        plan = make_plan(rule, moment.as_of, self.engine.calendar, path)
-        return self.engine.evaluate(plan, moment.snapshot, moment.as_of)
+        return self.engine.evaluate(self.plan(rule, moment, path), moment.snapshot, moment.as_of)
 
     def members(self, cohort: CohortRecord, moment: Moment) -> BitMap:
         """Return the members of a saved cohort. Not to be changed."""
