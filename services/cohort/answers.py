@@ -92,7 +92,7 @@ class Answers(cohort_pb2_grpc.CohortServiceServicer):
             rule = self._rule(request, "rule")
         moment = self._runner.moment(as_of(request), "")
         customer = self._engine.customer(request.customer_id, moment.snapshot)
-        subject = Subject(self._runner, moment, customer)
+        subject = Subject(self._engine, self._runner.plan, moment, customer)
         root = explain(rule, subject)
         response = cohort_pb2.ExplainMembershipResponse(revision=moment.revision)
         response.as_of.FromMilliseconds(moment.as_of)

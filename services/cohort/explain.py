@@ -4,7 +4,7 @@ Leaves are asked of the engine for the one customer; what stands above them foll
 time alone turns the verdict.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,9 +15,11 @@ from libs.index.matches import Found
 from services.cohort import rule as rules
 from services.cohort.plan import DAYS, MILLISECONDS
 from services.cohort.rule import All, Any, Did, Not, Rule, Span
-from services.cohort.run import Moment, Runner
+from services.cohort.run import Moment
 
 DAY_MS = 86_400_000
+Planned = Callable[[Rule, Moment, str], plans.Plan]
+"""Resolves a rule, at a moment, that stands at a field path: `Runner.plan`."""
 NONE: Found = (np.empty(0, np.int64), np.empty(0, np.int64))
 
 
@@ -35,11 +37,12 @@ class Node:
 class Subject:
     """One customer at a moment. One who was never seen (None) satisfies nothing."""
 
-    def __init__(self, runner: Runner, moment: Moment, customer: int | None) -> None:
-        self.calendar = runner.engine.calendar
+    def __init__(self, engine: Engine, plan: Planned, moment: Moment, customer: int | None) -> None:
+        self.calendar = engine.calendar
         self.as_of = moment.as_of
-        self._runner, self._moment = runner, moment
-        self._engine = runner.engine
+        self._engine = engine
+        self._plan = plan
+        self._moment = moment
         self._snapshot = moment.snapshot
         self._customer = customer
         self._one = BitMap() if customer is None else BitMap([customer])
@@ -52,7 +55,7 @@ class Subject:
         Events after as_of are left out whatever `at` is. Raises `NotBuilt`.
         """
         moment = self._moment if at is None else replace(self._moment, as_of=at)
-        return self._satisfies(self._runner.plan(rule, moment, path))
+        return self._satisfies(self._plan(rule, moment, path))
 
     def _satisfies(self, plan: plans.Plan) -> bool:
         return bool(self._one) and bool(self._engine.among(plan, self._snapshot, self.as_of, self._one))
@@ -61,17 +64,17 @@ class Subject:
         """Return times and log rows of the customer's events up to as_of that a behaviour is about, newest first."""
         if self._customer is None:
             return NONE
-        asked = self._plan(replace(did, count=None, aggregate=None, first_time=False), path)
+        asked = self._behaviour(replace(did, count=None, aggregate=None, first_time=False), path)
         if not did.first_time:
             return self._engine.matches(asked, self._snapshot, self.as_of, self._customer)
-        ever = self._plan(Did(did.event_type, did.where), path)
+        ever = self._behaviour(Did(did.event_type, did.where), path)
         times, rows = self._engine.matches(ever, self._snapshot, self.as_of, self._customer)
         if not len(times) or not asked.first <= times[-1] < asked.end:
             return NONE
         return times[-1:], rows[-1:]
 
-    def _plan(self, did: Did, path: str) -> plans.Did:
-        plan = self._runner.plan(did, self._moment, path)
+    def _behaviour(self, did: Did, path: str) -> plans.Did:
+        plan = self._plan(did, self._moment, path)
         assert isinstance(plan, plans.Did)
         return plan
 
