@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pyroaring import BitMap
 
+from libs.engine import Engine
 from libs.index import plan as plans
 from libs.index.matches import Found
 from services.cohort import rule as rules
