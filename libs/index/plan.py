@@ -3,7 +3,8 @@
     Plan
     ├── All, Any, Not      intersection, union, complement within the universe
     ├── Did                events of a type that satisfy a condition, in a span of time, counted
-    └── Holds              the customer's profile satisfies a condition
+    ├── Holds              the customer's profile satisfies a condition
+    └── Cohort             the plan of a saved cohort, one node for whoever shows nodes
 
 Names and strings stand as such: their numbers are an engine's own affair.
 """
@@ -57,6 +58,13 @@ class Holds:
     where: Condition | None
 
 
-Plan: TypeAlias = All | Any | Not | Did | Holds
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """The members of a saved cohort: those of its plan. Where cohorts lead to it twice it is one object."""
+
+    plan: "Plan"
+
+
+Plan: TypeAlias = All | Any | Not | Did | Holds | Cohort
 EVER = -(1 << 62)
 """Before every event."""

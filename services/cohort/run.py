@@ -1,6 +1,7 @@
 """How is a rule run? A snapshot, a plan, an evaluation: what every RPC of the service that asks "who" shares."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,11 @@ from libs.engine import Engine
 from libs.errors import Invalid
 from libs.gen.cohort.v1 import rule_pb2
 from libs.index.evaluate import NodeCost, customers
+from libs.index.plan import Plan
 from libs.index.snapshot import Snapshot
-from services.cohort.plan import make_plan
+from services.cohort.links import Linker
 from services.cohort.rule import All, Any, Not, Rule
-from services.cohort.store import CohortRecord
+from services.cohort.store import CohortRecord, CohortStore, find
 from services.cohort.translate import read_rule
 
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
@@ -25,11 +27,15 @@ FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a question is asked of: a snapshot, at an instant (ms); `revision` is the snapshot's token."""
+    """What a question is asked of: a snapshot, at an instant (ms); `revision` is the snapshot's token.
+
+    `cohorts` are the saved cohorts when it was asked.
+    """
 
     snapshot: Snapshot
     as_of: int
     revision: str
+    cohorts: Mapping[str, CohortRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +60,18 @@ class Result:
 class Runner:
     """Runs rules and saved cohorts on one engine. Every method may be called from any thread."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, store: CohortStore, clock: Clock) -> None:
         self.engine = engine
+        self._store = store
         self._clock = clock
         self._rules: dict[str, tuple[str, Rule]] = {}
 
     def moment(self, as_of: timestamp_pb2.Timestamp | None, min_revision: str) -> Moment:
         """Take a snapshot of everything acknowledged so far, for an instant (None: now)."""
         instant = self._clock() if as_of is None else milliseconds(as_of)
+        cohorts = self._store.cohorts()
         snapshot = self.engine.snapshot(min_revision)
-        return Moment(snapshot, instant, self.engine.token(snapshot))
+        return Moment(snapshot, instant, self.engine.token(snapshot), cohorts)
 
     def run(
         self,
@@ -77,7 +85,7 @@ class Runner:
         """Run a rule, timing it from the catching up with the log to the last bitmap."""
         started = time.perf_counter_ns()
         moment = self.moment(as_of, min_revision)
-        plan = make_plan(rule, moment.as_of, self.engine.calendar)
+        plan = self._plan(rule, moment)
         costs: list[NodeCost] = []
         if explain:
             members, costs = self.engine.explain(plan, moment.snapshot, moment.as_of)
@@ -90,13 +98,21 @@ class Runner:
 
     def members(self, cohort: CohortRecord, moment: Moment) -> BitMap:
         """Return the members of a saved cohort. Not to be changed."""
-        plan = make_plan(self.rule_of(cohort), moment.as_of, self.engine.calendar)
+        plan = self._plan(self.rule_of(cohort), moment)
         return self.engine.evaluate(plan, moment.snapshot, moment.as_of)
 
     def members_among(self, cohort: CohortRecord, moment: Moment, customers: BitMap) -> BitMap:
         """Return which of some customers are members of a saved cohort."""
-        plan = make_plan(self.rule_of(cohort), moment.as_of, self.engine.calendar)
+        plan = self._plan(self.rule_of(cohort), moment)
         return self.engine.among(plan, moment.snapshot, moment.as_of, customers)
+
+    def _plan(self, rule: Rule, moment: Moment) -> Plan:
+        """Plan a rule with the cohorts it refers to as they were at a moment."""
+
+        def rule_of(cohort_id: str, field: str) -> Rule:
+            return self.rule_of(find(moment.cohorts, cohort_id, field))
+
+        return Linker(rule_of, moment.as_of, self.engine.calendar).plan(rule)
 
     def rule_of(self, cohort: CohortRecord) -> Rule:
         """Return the rule of a saved cohort; each version of it is read once."""

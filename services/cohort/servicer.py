@@ -18,8 +18,8 @@ from libs.rpc.pages import Pages, page_size
 from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
 from services.cohort.advice import warnings
+from services.cohort.links import Linker
 from services.cohort.messages import UPDATABLE, as_of, read_fields, read_set, write_cohort
-from services.cohort.plan import make_plan
 from services.cohort.references import check_references
 from services.cohort.rule import Rule
 from services.cohort.run import Moment, Result, Runner
@@ -39,7 +39,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         self._engine = engine
         self._store = store
         self._clock = clock
-        self._runner = Runner(engine, clock)
+        self._runner = Runner(engine, store, clock)
         self._texts = Texts(store, engine.calendar)
         self._runs: Pages[tuple[Result, list[str]]] = Pages(clock)
         self._member_pages: Pages[Result] = Pages(clock)
@@ -321,7 +321,8 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         """Refuse a rule that must not be saved, as this cohort, while nothing else is being saved."""
         read = read_rule(rule_pb2.Rule.FromString(rule), self._engine.calendar, "cohort.rule")
         check_references(read, "cohort.rule", self._rule_of, cohort_id)
-        make_plan(read, 0, self._engine.calendar, "cohort.rule")  # what cannot be evaluated yet is not saved
+        linker = Linker(self._rule_of, 0, self._engine.calendar)
+        linker.plan(read, "cohort.rule")  # what cannot be evaluated yet is not saved
 
     def _rule_of(self, cohort_id: str, field: str) -> Rule:
         return self._runner.rule_of(self._store.get(cohort_id, field))

@@ -7,7 +7,7 @@ held in memory as well: every membership check looks some up.
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,11 @@ class CohortStore:
 
     def get(self, cohort_id: str, field: str = "cohort_id") -> CohortRecord:
         """Return a cohort. Raises `Missing`, naming the field that named it."""
-        found = self._cohorts.get(cohort_id)
-        if found is None:
-            raise Missing(
-                "COHORT_NOT_FOUND", "there is no cohort of this cohort_id", "cohort", cohort_id, field
-            )
-        return found
+        return find(self._cohorts, cohort_id, field)
+
+    def cohorts(self) -> Mapping[str, CohortRecord]:
+        """Return the cohorts there are now, by id; later changes do not change it."""
+        return self._cohorts.copy()
 
     def name_of(self, cohort_id: str) -> str | None:
         """Return the current name of a cohort, None where there is none of this id."""
@@ -156,3 +155,11 @@ class Change:
         self._txn.put(record.name.encode(), record.cohort_id.encode(), db=self._names)
         self._txn.put(record.cohort_id.encode(), _encode(record), db=self._table)
         self.made[record.cohort_id] = record
+
+
+def find(cohorts: Mapping[str, CohortRecord], cohort_id: str, field: str) -> CohortRecord:
+    """Return one of some cohorts by its id. Raises `Missing`, naming the field that named it."""
+    found = cohorts.get(cohort_id)
+    if found is None:
+        raise Missing("COHORT_NOT_FOUND", "there is no cohort of this cohort_id", "cohort", cohort_id, field)
+    return found
