@@ -4,17 +4,22 @@ Knows nothing of the index, the plan or protobuf. Slow and obvious on purpose; w
 the contract decides.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from math import inf
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from libs.patterns import compile_pattern
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SPANS = {"MINUTE": timedelta(minutes=1), "HOUR": timedelta(hours=1)}
 DAYS = {"DAY": 1, "WEEK": 7, "MONTH": 30}
+COMPLEMENTS = {"NOT_EQUALS": "EQUALS", "NOT_IN": "IN", "NOT_CONTAINS": "CONTAINS", "IS_NOT_SET": "IS_SET"}
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,12 @@ class Event:
 
 @dataclass(frozen=True)
 class World:
-    """All that is known: events, profiles by customer, the project's time zone."""
+    """All that is known: events, profiles by customer, the project's time zone, rules of cohorts by id."""
 
     events: Sequence[Event]
     profiles: Mapping[str, Mapping[str, Any]]
     zone: ZoneInfo
+    cohorts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def local_date(self, time: int) -> date:
         """Return the calendar day of an instant, ms."""
@@ -59,7 +65,9 @@ def holds(rule: Mapping[str, Any], world: World, as_of: int, customer: str) -> b
     if kind == "not":
         return not holds(body["rule"], world, as_of, customer)
     if kind == "profile":
-        return condition_holds(body.get("where"), world.profiles.get(customer, {}))
+        return condition_holds(body.get("where"), world.profiles.get(customer, {}), world.zone)
+    if kind == "cohort":
+        return holds(world.cohorts[body["cohortId"]], world, as_of, customer)
     if kind == "sequence":
         return sequence_holds(body, world, as_of, customer)
     assert kind == "did"
@@ -79,7 +87,7 @@ def events_of(body: Mapping[str, Any], world: World, as_of: int, customer: str) 
         if event.customer_id == customer
         and event.event_type == body["eventType"]
         and event.time <= as_of
-        and condition_holds(body.get("where"), event.data)
+        and condition_holds(body.get("where"), event.data, world.zone)
     ]
 
 
@@ -161,6 +169,10 @@ def in_window(window: Mapping[str, Any] | None, time: int, world: World, as_of: 
             return time > as_of - amount * SPANS[unit] / timedelta(milliseconds=1)
         first = world.local_date(as_of) - timedelta(days=amount * DAYS[unit] - 1)
         return world.local_date(time) >= first
+    if kind == "daysAgo":
+        today = world.local_date(as_of)
+        first, last = (today - timedelta(days=body.get(end, 0)) for end in ("from", "to"))
+        return first <= world.local_date(time) <= last
     assert kind == "between"
     return not_before(body.get("from"), time, world) and not_behind(body.get("to"), time, world)
 
@@ -188,34 +200,46 @@ def instant(text: str) -> int:
     return (datetime.fromisoformat(text) - EPOCH) // timedelta(milliseconds=1)
 
 
-def condition_holds(condition: Mapping[str, Any] | None, data: Mapping[str, Any]) -> bool:
+def condition_holds(condition: Mapping[str, Any] | None, data: Mapping[str, Any], zone: ZoneInfo) -> bool:
     """Say whether one event's, or one profile's, attributes satisfy a condition."""
     if condition is None:
         return True
     [(kind, body)] = condition.items()
     if kind == "all":
-        return all(condition_holds(each, data) for each in body.get("conditions", []))
+        return all(condition_holds(each, data, zone) for each in body.get("conditions", []))
     if kind == "any":
-        return any(condition_holds(each, data) for each in body.get("conditions", []))
+        return any(condition_holds(each, data, zone) for each in body.get("conditions", []))
     if kind == "not":
-        return not condition_holds(body["condition"], data)
-    return passes(body["attribute"], body["op"], body.get("values", []), data)
+        return not condition_holds(body["condition"], data, zone)
+    op = body["op"]
+    if op in COMPLEMENTS:
+        return not passes({**body, "op": COMPLEMENTS[op]}, data, zone)
+    return passes(body, data, zone)
 
 
-def passes(attribute: str, op: str, values: Sequence[Any], data: Mapping[str, Any]) -> bool:
-    """Say whether one attribute passes a test."""
-    positive = {"NOT_EQUALS": "EQUALS", "NOT_IN": "IN", "IS_NOT_SET": "IS_SET"}
-    if op in positive:
-        return not passes(attribute, positive[op], values, data)
-    if attribute not in data:
+def passes(test: Mapping[str, Any], data: Mapping[str, Any], zone: ZoneInfo) -> bool:
+    """Say whether one attribute passes a test that is no complement."""
+    op, values, ignore_case = test["op"], test.get("values", []), test.get("ignoreCase", False)
+    if test["attribute"] not in data:
         return False
-    value = data[attribute]
+    value = data[test["attribute"]]
     if op == "IS_SET":
         return True
-    if op in ("EQUALS", "IN"):
-        return any(kind_of(value) == kind_of(each) and value == each for each in values)
-    if kind_of(value) != "number":
+    if op == "MATCHES":
+        pattern = compile_pattern(values[0], ignore_case=ignore_case)
+        return isinstance(value, str) and pattern.search(value) is not None
+    if op in ("EQUALS", "IN", "CONTAINS", "STARTS_WITH", "ENDS_WITH"):
+        return any(
+            kind_of(value) == kind_of(each)
+            and compares(op, fold(value, ignore_case), fold(each, ignore_case))
+            for each in values
+        )
+    if kind_of(value) != kind_of(values[0]) or isinstance(value, bool):
         return False
+    if isinstance(value, str):
+        value, values = date_value(value, zone), [date_value(each, zone) for each in values]
+        if value is None:
+            return False
     return {
         "GREATER_THAN": value > values[0],
         "AT_LEAST": value >= values[0],
@@ -223,6 +247,41 @@ def passes(attribute: str, op: str, values: Sequence[Any], data: Mapping[str, An
         "AT_MOST": value <= values[0],
         "BETWEEN": values[0] <= value <= values[-1],
     }[op]
+
+
+def compares(op: str, value: Any, asked: Any) -> bool:
+    """Say whether one value compares so with another of its kind."""
+    if op in ("EQUALS", "IN"):
+        return bool(value == asked)
+    if op == "CONTAINS":
+        return asked in value
+    return bool(value.startswith(asked) if op == "STARTS_WITH" else value.endswith(asked))
+
+
+def fold(value: Any, ignore_case: bool) -> Any:
+    """Return a value as it is compared."""
+    return value.casefold() if ignore_case and isinstance(value, str) else value
+
+
+@lru_cache(maxsize=1 << 12)
+def date_value(text: str, zone: ZoneInfo) -> int | None:
+    """Return the instant, ms, that a text means as a date; None where it is none."""
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            return None
+        start = (datetime(day.year, day.month, day.day, tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
+        minutes = range(start - 26 * 3_600_000, start + 40 * 3_600_000, 60_000)
+        local = (EPOCH + timedelta(milliseconds=each) for each in minutes)
+        return next(ms for ms, t in zip(minutes, local, strict=True) if t.astimezone(zone).date() >= day)
+    shape = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
+    if not re.fullmatch(shape, text):
+        return None
+    try:
+        return instant(text)
+    except ValueError:
+        return None
 
 
 def kind_of(value: Any) -> str:

@@ -29,12 +29,34 @@ CUSTOMERS = ["ann", "bob", "cid", "Dan", "dan", "émil", "日本"]
 EVENT_TYPES = ["view", "purchase", "odd type"]
 ATTRIBUTES = ["brand", "price", "x"]
 STRINGS = ["", "a", "A", "1000", "true", "ü"]
+CASES = ["straße", "STRASSE", "Ü", "u\u0308", "ﬁx", "FIX", "İ", "Σας", "ΣΑΣ", "日本語", "a\nb", "ba", "Ab"]
+DATES = [
+    *(f"{day}{time}" for day in ("2026-03-29", "2018-11-04", "2026-01-01") for time in ("", "T00:00:00Z")),
+    "2025-12-31",
+    "2026-03-30",
+    "2018-11-05",
+    "2011-12-29",
+    "2011-12-30",
+    "2011-12-31",
+    "2011-12-30T10:00:00Z",
+    "2026-01-01T00:00:00+01:00",
+    "2025-12-31T23:59:59.9999Z",
+    "2018-11-04T03:00:00.000Z",
+    "2018-11-04T00:00:00-03:00",
+    "2026-03-29T03:30:00.5+02:00",
+]
+NO_DATES = ["2026-02-30", "2026-1-1", "2026-01-01T00:00:00", "2026-01-01 00:00:00Z", "２０２６-01-01"]
+PARTS = ["", "a", "A", "SS", "ß", "ü", "i", "σ", "日", "01", "b\n", "e"]
+PATTERNS = ["", "^a", "a$", "[ab]+", "\\d{4}", "^.$", "日本|ü", "(?i)ß", "S", "^\\w+$"]
 NUMBERS = [-1.0, -0.0, 0.0, 1.0, 2.5, 1000.0, 1e308, 5e-324, 0.1]
 
 DAYS_OFF = [-40, -8, -7, -2, -1, 0, 0, 0, 1, 2]
 MS_OFF = [-HOUR_MS, -1, 0, 0, 0, 1, HOUR_MS, 12 * HOUR_MS]
 
-scalars = st.one_of(st.sampled_from(STRINGS), st.sampled_from(NUMBERS), st.booleans())
+strings = st.one_of(
+    st.sampled_from(STRINGS), st.sampled_from(CASES), st.sampled_from(DATES), st.sampled_from(NO_DATES)
+)
+scalars = st.one_of(strings, strings, st.sampled_from(NUMBERS), st.booleans())
 data = st.dictionaries(st.sampled_from(ATTRIBUTES), scalars, max_size=3)
 
 
@@ -58,16 +80,43 @@ def _json(**fields: Any) -> dict[str, Any]:
     return {name.rstrip("_"): value for name, value in fields.items() if value is not None}
 
 
-def _test(attribute: str, op: str, values: list[Any]) -> dict[str, Any]:
-    return {"test": {"attribute": attribute, "op": op, "values": values}}
+def _test(attribute: str, op: str, values: list[Any], ignore_case: bool = False) -> dict[str, Any]:
+    case = {"ignoreCase": True} if ignore_case else {}
+    return {"test": {"attribute": attribute, "op": op, "values": values, **case}}
+
+
+def _date_range(days: list[str]) -> dict[str, Any]:
+    return _test("x", "BETWEEN", sorted(days))
 
 
 attributes = st.sampled_from([*ATTRIBUTES, "never seen"])
+ignored = st.booleans()
 tests = st.one_of(
-    st.builds(_test, attributes, st.sampled_from(["EQUALS", "NOT_EQUALS"]), scalars.map(lambda v: [v])),
     st.builds(
-        _test, attributes, st.sampled_from(["IN", "NOT_IN"]), st.lists(scalars, min_size=1, max_size=4)
+        _test, attributes, st.sampled_from(["EQUALS", "NOT_EQUALS"]), scalars.map(lambda v: [v]), ignored
     ),
+    st.builds(
+        _test,
+        attributes,
+        st.sampled_from(["IN", "NOT_IN"]),
+        st.lists(scalars, min_size=1, max_size=4),
+        ignored,
+    ),
+    st.builds(
+        _test,
+        attributes,
+        st.sampled_from(["CONTAINS", "NOT_CONTAINS", "STARTS_WITH", "ENDS_WITH"]),
+        st.lists(st.sampled_from([*PARTS, *CASES]), min_size=1, max_size=3),
+        ignored,
+    ),
+    st.builds(_test, attributes, st.just("MATCHES"), st.sampled_from(PATTERNS).map(lambda v: [v]), ignored),
+    st.builds(
+        _test,
+        attributes,
+        st.sampled_from(["GREATER_THAN", "AT_LEAST", "LESS_THAN", "AT_MOST"]),
+        st.sampled_from(DATES).map(lambda v: [v]),
+    ),
+    st.lists(st.sampled_from([d for d in DATES if "T" not in d]), min_size=2, max_size=2).map(_date_range),
     st.builds(
         _test,
         attributes,
@@ -162,6 +211,11 @@ def windows(moment: int) -> st.SearchStrategy[dict[str, Any]]:
             st.sampled_from([1, 2, 7, 8, 24, 41]),
             st.sampled_from(["MINUTE", "HOUR", "DAY", "DAY", "WEEK", "MONTH"]),
         ),
+        st.builds(
+            lambda last, more: {"daysAgo": _json(from_=last + more, to=last or None)},
+            st.sampled_from([0, 0, 1, 2, 7]),
+            st.sampled_from([0, 1, 6, 40]),
+        ),
         st.builds(_between, ends, ends),
         ends.map(lambda end: {"between": {"from": _end(*end)}}),
         ends.map(lambda end: {"between": {"to": _end(*end)}}),
@@ -213,10 +267,20 @@ def sequences(moment: int) -> st.SearchStrategy[dict[str, Any]]:
 profile_rules = st.one_of(st.none(), conditions).map(lambda where: {"profile": _json(where=where)})
 
 
-def rules(moment: int) -> st.SearchStrategy[dict[str, Any]]:
-    """Rules about what happened around a moment."""
+COHORTS = ["first", "second", "third"]
+"""Saved cohorts; each may refer to those before it."""
+
+
+def cohorts(moment: int) -> st.SearchStrategy[dict[str, dict[str, Any]]]:
+    """Rules of saved cohorts about what happened around a moment."""
+    return st.fixed_dictionaries({name: rules(moment, COHORTS[:place]) for place, name in enumerate(COHORTS)})
+
+
+def rules(moment: int, known: list[str] = COHORTS) -> st.SearchStrategy[dict[str, Any]]:
+    """Rules about what happened around a moment, which may refer to some saved cohorts."""
+    named = [st.sampled_from(known).map(lambda name: {"cohort": {"cohortId": name}})] if known else []
     return st.recursive(
-        st.one_of(dids(moment), dids(moment), dids(moment), sequences(moment), profile_rules),
+        st.one_of(dids(moment), dids(moment), dids(moment), sequences(moment), profile_rules, *named),
         lambda inner: st.one_of(
             st.lists(inner, max_size=3).map(lambda each: {"all": {"rules": each}}),
             st.lists(inner, max_size=3).map(lambda each: {"any": {"rules": each}}),
@@ -237,7 +301,7 @@ class Scene:
 
 
 def _scenes_at(moment: int, zone: ZoneInfo) -> st.SearchStrategy[Scene]:
-    world = st.builds(World, events(moment), profiles, st.just(zone))
+    world = st.builds(World, events(moment), profiles, st.just(zone), cohorts(moment))
     asked = st.lists(st.one_of(dids(moment), sequences(moment), rules(moment)), min_size=3, max_size=6)
     return st.builds(Scene, world, asked, instants(moment), world)
 

@@ -18,9 +18,10 @@ from libs.gen.cohort.v1 import rule_pb2
 from libs.index.calendar import Calendar
 from libs.index.evaluate import Evaluation, evaluate
 from libs.index.index import Index
+from libs.index.plan import Plan
 from libs.index.planner import Path
 from libs.index.snapshot import Snapshot
-from services.cohort.plan import make_plan
+from services.cohort.links import Linker
 from services.cohort.translate import read_rule
 from services.ingest.table import Dicts, Events, build
 from tests.oracle import Event, World
@@ -32,6 +33,7 @@ class Indexed:
     def __init__(self, zone: ZoneInfo, seal_rows: int) -> None:
         self.customers, self.names, self.values = Dictionary(None), Dictionary(None), Dictionary(None)
         self.calendar = Calendar(zone)
+        self.cohorts: dict[str, dict[str, Any]] = {}
         self.index = Index(self.calendar, self.names, self.values, self.customers, seal_rows=seal_rows)
 
     def append(self, events: Sequence[Event], changed: dict[str, dict[str, Any]] | None = None) -> None:
@@ -60,6 +62,14 @@ class Indexed:
         types = encode.encode_strings(batch.event_types, self.names)
         return customers, types, batch.times, np.empty(0, np.uint32), b"", columns
 
+    def plan(self, rule: dict[str, Any], as_of: int) -> Plan:
+        """Plan a rule, given as JSON, with the cohorts it refers to."""
+
+        def rule_of(cohort_id: str, _: str) -> Any:
+            return read(self.cohorts[cohort_id], self.calendar)
+
+        return Linker(rule_of, lambda *_: None, as_of, self.calendar).plan(read(rule, self.calendar))
+
     def snapshot(self) -> Snapshot:
         """Return what there is now."""
         return self.index.snapshot()
@@ -72,17 +82,17 @@ class Indexed:
         only: Path | None = None,
     ) -> set[str]:
         """Return the customers that satisfy a rule, given as JSON; `only` forces an access path."""
-        plan = make_plan(read(rule, self.calendar), as_of, self.calendar)
+        plan = self.plan(rule, as_of)
         return self.names_of(evaluate(plan, snapshot or self.snapshot(), as_of, only))
 
     def among(self, rule: dict[str, Any], as_of: int, customers: BitMap) -> BitMap:
         """Return which of some customers, of the universe, satisfy a rule."""
-        plan = make_plan(read(rule, self.calendar), as_of, self.calendar)
+        plan = self.plan(rule, as_of)
         return Evaluation(self.snapshot(), as_of).run(plan, customers) & customers
 
     def sizes(self, rule: dict[str, Any], as_of: int) -> list[int]:
         """Return the size of every node of a rule, in pre-order."""
-        plan = make_plan(read(rule, self.calendar), as_of, self.calendar)
+        plan = self.plan(rule, as_of)
         return [len(found) for found in Evaluation(self.snapshot(), as_of).every_node(plan)]
 
     def names_of(self, bitmap: BitMap) -> set[str]:
@@ -107,6 +117,7 @@ def collect(events: Sequence[Event]) -> Batch:
 def indexed(world: World, seal_rows: int, batches: Sequence[int] = ()) -> Indexed:
     """Index a world, its events in batches of the sizes given, the rest in one; profiles come last."""
     built = Indexed(world.zone, seal_rows)
+    built.cohorts = dict(world.cohorts)
     start = 0
     for size in batches:
         built.append(world.events[start : start + size])

@@ -6,9 +6,11 @@
             accepts: OneOf        equal to one of some values, kind included
                      NumberRange  a number between two ends
                      Present      there at all
+                     Like, DateRange  a string that passes a test of strings (`libs.index.strings`)
 
 Logic is two-valued: a test of a missing attribute is false, its complement true. Conditions know names and
-strings; `bind` looks them up once, and `mask` evaluates on any columns in numpy.
+strings; `bind` looks them up once, a test of strings becoming the numbers of those that pass, and `mask`
+evaluates on any columns in numpy.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 
 from libs.events.batch import Kind
 from libs.events.dictionary import Dictionary
+from libs.index.strings import DateRange, Like, StringTest
 
 MISSING = np.uint32(0xFFFFFFFF)
 """In a column of strings: no value. Numbers use NaN, which is rejected at the door; booleans 0."""
@@ -57,7 +60,7 @@ class Test:
     """One attribute has a value that is accepted, or, `negated`, it does not."""
 
     attribute: str
-    accepts: OneOf | NumberRange | Present
+    accepts: OneOf | NumberRange | Present | Like | DateRange
     negated: bool = False
 
 
@@ -89,7 +92,7 @@ Condition: TypeAlias = Test | AllOf | AnyOf | NotOf
 class BoundTest:
     """A test with its strings looked up. `attribute` is None where the name was never seen.
 
-    `codes` are the dictionary numbers accepted, ascending, (k,) uint32.
+    `codes` are the dictionary numbers accepted, ascending, (k,) uint32. A test of strings is a `OneOf` here.
     """
 
     attribute: int | None
@@ -139,19 +142,27 @@ class BoundNot:
 Bound: TypeAlias = BoundTest | BoundAll | BoundAny | BoundNot
 
 
-def bind(condition: Condition, names: Dictionary, values: Dictionary) -> Bound:
+Passing: TypeAlias = Callable[[int, StringTest], NDArray[np.uint32]]
+"""Returns the numbers, ascending, (n,), of an attribute's strings that pass a test."""
+
+
+def bind(condition: Condition, names: Dictionary, values: Dictionary, passing: Passing) -> Bound:
     """Look up the names and strings of a condition. What was never seen matches nothing."""
     match condition:
         case AllOf(conditions):
-            return BoundAll(tuple(bind(each, names, values) for each in conditions))
+            return BoundAll(tuple(bind(each, names, values, passing) for each in conditions))
         case AnyOf(conditions):
-            return BoundAny(tuple(bind(each, names, values) for each in conditions))
+            return BoundAny(tuple(bind(each, names, values, passing) for each in conditions))
         case NotOf(inner):
-            return BoundNot(bind(inner, names, values))
+            return BoundNot(bind(inner, names, values, passing))
         case Test(attribute, accepts, negated):
+            number = names.find(attribute)
+            if isinstance(accepts, Like | DateRange):
+                codes = np.empty(0, np.uint32) if number is None else passing(number, accepts)
+                return BoundTest(number, OneOf(), codes, negated)
             strings = accepts.strings if isinstance(accepts, OneOf) else ()
-            codes = sorted(code for code in map(values.find, strings) if code is not None)
-            return BoundTest(names.find(attribute), accepts, np.array(codes, np.uint32), negated)
+            found = sorted(code for code in map(values.find, strings) if code is not None)
+            return BoundTest(number, accepts, np.array(found, np.uint32), negated)
 
 
 class Columns(Protocol):

@@ -15,15 +15,28 @@ from pyroaring import BitMap
 from libs.index import access, behaviour, roaring
 from libs.index.access import Question, counts_answer, fits
 from libs.index.behaviour import Gathered
-from libs.index.condition import Condition, PlainColumns, bind, mask
-from libs.index.plan import EVER, Aggregated, All, Any, Did, First, Holds, Members, Not, Plan, Sequence
+from libs.index.condition import Condition, PlainColumns, mask
+from libs.index.plan import (
+    EVER,
+    Aggregated,
+    All,
+    Any,
+    Cohort,
+    Did,
+    First,
+    Holds,
+    Members,
+    Not,
+    Plan,
+    Sequence,
+)
 from libs.index.planner import BITMAPS, COUNTS, NEITHER, Path
 from libs.index.snapshot import Snapshot
 
 FEW = 64
 """Customers that are always asked for alone: planning would cost more."""
 UNIVERSE, PROFILES, LISTED = "universe", "profiles", "list"
-COMBINED, UNNEEDED = "combined", "not needed"
+COMBINED, UNNEEDED, COHORT = "combined", "not needed", "cohort"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,8 @@ class Evaluation:
     only: Path | None = None
     costs: dict[int, NodeCost] | None = None
     _universe: BitMap | None = field(default=None)
+    _cohorts: dict[int, BitMap | None] = field(default_factory=dict)
+    _asked: tuple[BitMap | None] | None = None
 
     @property
     def universe(self) -> BitMap:
@@ -65,6 +80,8 @@ class Evaluation:
 
         With `among`, some of the universe, what is said of any other customer does not matter.
         """
+        if self._asked is None:
+            self._asked = (among,)
         if self.costs is None:
             return self._run(plan, among)[0]
         started = time.perf_counter_ns()
@@ -96,11 +113,13 @@ class Evaluation:
                 return self._holds(where, among), PROFILES
             case Members(listed):
                 return listed & (self.universe if among is None else among), LISTED
+            case Cohort():
+                return self._cohort(plan, among), COHORT
 
     def question(self, plan: Did) -> Question:
         """Look a leaf's event type, names and strings up."""
         snapshot = self.snapshot
-        condition = None if plan.where is None else bind(plan.where, snapshot.names, snapshot.values)
+        condition = None if plan.where is None else snapshot.bind(plan.where, plan.event_type)
         end = min(plan.end, self.as_of + 1)
         parts = snapshot.of_type(plan.event_type)
         return Question(parts, condition, plan.first, end, snapshot.customers, only=self.only)
@@ -212,7 +231,7 @@ class Evaluation:
     def _holds(self, where: Condition | None, among: BitMap | None) -> BitMap:
         if where is None:
             return self.universe if among is None else among
-        condition = bind(where, self.snapshot.names, self.snapshot.values)
+        condition = self.snapshot.bind(where, None)
         profiles = self.snapshot.profiles
         if among is not None and len(among) <= self.snapshot.customers // 64:
             customers = roaring.to_array(among)
@@ -227,6 +246,24 @@ class Evaluation:
             return roaring.from_sorted(customers[mask(condition, columns)])
         found = profiles.matching(condition, self.snapshot.customers)
         return found if among is not None else found & self.universe
+
+    def _cohort(self, plan: Cohort, among: BitMap | None) -> BitMap:
+        """Evaluate a saved cohort: at most twice, however often cohorts lead to it.
+
+        The first time it is asked of those that are left; the second of all that this evaluation was asked of,
+        which answers every later one.
+        """
+        met = id(plan) in self._cohorts
+        found = self._cohorts.get(id(plan))
+        if found is not None:
+            return found
+        assert self._asked is not None
+        whole = met or among is self._asked[0]
+        self._cohorts.setdefault(id(plan), None)
+        found = self.run(plan.plan, self._asked[0] if whole else among)
+        if whole:
+            self._cohorts[id(plan)] = found
+        return found
 
     def every_node(self, plan: Plan) -> list[BitMap]:
         """Return the customers of every node of a plan, in pre-order, each as if it were evaluated alone."""
@@ -269,6 +306,8 @@ def weight(plan: Plan) -> float:
             return 0.5
         case Holds():
             return 1.0
+        case Cohort():
+            return 6.0
         case Did(where=None, minimum=minimum):
             return 2.0 if minimum <= 1 else 3.0
         case Did(minimum=minimum):

@@ -25,6 +25,7 @@ from libs.index.sealer import Sealer
 from libs.index.segment import Segment
 from libs.index.snapshot import Snapshot
 from libs.index.store import SegmentStore
+from libs.index.strings import StringTests
 from libs.index.tail import Piece, Tail, pieces_of
 
 SEAL_ROWS = 65_536
@@ -64,6 +65,7 @@ class Index:
         self.position = Position()
         self.profiles = ProfileTable()
         self._names, self._values, self._customers = names, values, customers
+        self._strings = StringTests(values)
         self._seal_rows = seal_rows
         self._tails: dict[int, Tail] = {}
         self._frozen: list[Frozen] = []
@@ -206,6 +208,7 @@ class Index:
             self.profiles.view(),
             self._names,
             self._values,
+            self._strings,
             len(self._customers),
             self.calendar,
             self._everybody,

@@ -7,7 +7,8 @@
     ├── Aggregated         a figure over those events
     ├── Sequence           events of several types in order
     ├── Holds              the customer's profile satisfies a condition
-    └── Members            customers who are listed one by one
+    ├── Members            customers who are listed one by one
+    └── Cohort             the plan of a saved cohort, one node for whoever shows nodes
 
 Names and strings stand as such: their numbers are an engine's own affair.
 """
@@ -127,6 +128,13 @@ class Members:
     customers: BitMap
 
 
-Plan: TypeAlias = All | Any | Not | Did | First | Aggregated | Sequence | Holds | Members
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """The members of a saved cohort: those of its plan. Where cohorts lead to it twice it is one object."""
+
+    plan: "Plan"
+
+
+Plan: TypeAlias = All | Any | Not | Did | First | Aggregated | Sequence | Holds | Members | Cohort
 EVER = -(1 << 62)
 """Before every event."""

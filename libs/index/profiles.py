@@ -6,9 +6,10 @@ touches.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from typing import Any
+from weakref import ReferenceType, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from libs.events.batch import Kind, Scalar
 from libs.events.dictionary import Dictionary
 from libs.events.profile import Profile, Profiles
 from libs.index import roaring
-from libs.index.condition import TRUE, Bound, PlainColumns, mask
+from libs.index.condition import MISSING, TRUE, Bound, PlainColumns, mask
 from libs.index.roaring import CONTAINER
 from libs.index.rows import DTYPES, EMPTY, ColumnKey
 from libs.index.tail import BOOLS
@@ -27,6 +28,8 @@ Chunks = tuple[NDArray[Any] | None, ...]
 """The chunks of a column, (65536,) each; None where nobody in a chunk has a value."""
 
 
+Seen = dict[tuple[int, int], tuple[ReferenceType[NDArray[Any]], BitMap]]
+"""The strings of chunks, by attribute and the chunk's number, each with the chunk they were read from."""
 HOLDERS = "holders"
 """The array of a dump that is no column."""
 
@@ -37,6 +40,7 @@ class ProfileView:
 
     columns: Mapping[ColumnKey, Chunks]
     holders: BitMap
+    _seen: Seen = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
@@ -57,6 +61,19 @@ class ProfileView:
 
             found[first : first + rows] = mask(condition, PlainColumns(rows, column))
         return roaring.from_mask(found)
+
+    def strings_seen(self, attribute: int) -> BitMap:
+        """Return the dictionary numbers of an attribute's strings. Chunks read before are not read again."""
+        found = []
+        for number, chunk in enumerate(self.columns.get((attribute, Kind.STRING), ())):
+            if chunk is None:
+                continue
+            held = self._seen.get((attribute, number))
+            if held is None or held[0]() is not chunk:
+                held = ref(chunk), roaring.from_values(chunk[chunk != MISSING])
+                self._seen[attribute, number] = held
+            found.append(held[1])
+        return roaring.union(found)
 
     def values(self, key: ColumnKey, customers: NDArray[np.uint32]) -> NDArray[Any]:
         """Return one column for some customers, (n,) of the dtype of its kind, missing values included."""
@@ -103,6 +120,7 @@ class ProfileTable:
         self._owned: set[tuple[ColumnKey, int]] = set()
         self._holders = BitMap()
         self._view: ProfileView | None = None
+        self._seen: Seen = {}
         self.changes = 0
 
     def __len__(self) -> int:
@@ -150,7 +168,7 @@ class ProfileTable:
         """Return the profiles there are now; later updates do not change it."""
         if self._view is None:
             columns = {key: tuple(chunks) for key, chunks in self._columns.items()}
-            self._view = ProfileView(columns, self._holders)
+            self._view = ProfileView(columns, self._holders, self._seen)
             self._owned.clear()
         return self._view
 

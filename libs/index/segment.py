@@ -127,6 +127,7 @@ class Segment:
         self.bins = {(tuple(each.name), each.attribute): each.edges for each in head.bins}
         self._heads = {tuple(each.name): each for each in head.keys}
         self._keys: dict[KeyName, Key] = {}
+        self._seen: dict[int, BitMap] = {}
 
     def __len__(self) -> int:
         """Return how many events there are."""
@@ -211,6 +212,14 @@ class Segment:
         """Return the strings of an attribute; None where no row has one."""
         column = None if attribute is None else self.columns.get((attribute, Kind.STRING))
         return column if isinstance(column, StringColumn) else None
+
+    def strings_seen(self, attribute: int) -> BitMap:
+        """Return the dictionary numbers of an attribute's strings. Not to be changed."""
+        found = self._seen.get(attribute)
+        if found is None:
+            column = self.strings(attribute)
+            found = self._seen[attribute] = BitMap() if column is None else roaring.from_sorted(column.values)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

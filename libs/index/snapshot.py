@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from libs.events.batch import Kind
 from libs.events.dictionary import Dictionary
 from libs.events.log import Position
 from libs.index import access, roaring
 from libs.index.access import Question
 from libs.index.calendar import Calendar
+from libs.index.condition import MISSING, Bound, Condition, bind
 from libs.index.plan import EVER
 from libs.index.planner import BITMAPS, Part
 from libs.index.profiles import ProfileView
 from libs.index.segment import Segment
+from libs.index.strings import StringTest, StringTests
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Snapshot:
     profiles: ProfileView
     names: Dictionary
     values: Dictionary
+    string_tests: StringTests
     customers: int
     calendar: Calendar
     everybody: BitMap
@@ -41,11 +45,34 @@ class Snapshot:
     latest: int
     """The time of the last event of all, ms."""
     _universes: dict[int, BitMap] = field(default_factory=dict)
+    _seen: dict[tuple[str | None, int], BitMap] = field(default_factory=dict)
 
     def of_type(self, event_type: str) -> tuple[Part, ...]:
         """Return the parts with events of a type; none where it was never seen."""
         number = self.names.find(event_type)
         return () if number is None else self.parts.get(number, ())
+
+    def bind(self, condition: Condition, event_type: str | None) -> Bound:
+        """Look up the names and strings of a condition on events of a type, or, for None, on profiles."""
+
+        def passing(attribute: int, test: StringTest) -> NDArray[np.uint32]:
+            return self.string_tests.accepted(test, self._strings_seen(event_type, attribute))
+
+        return bind(condition, self.names, self.values, passing)
+
+    def _strings_seen(self, event_type: str | None, attribute: int) -> BitMap:
+        """Return the numbers of the strings seen under an attribute. Not to be changed.
+
+        Segments and chunks of profiles know theirs; those of tails are collected once a snapshot.
+        """
+        found = self._seen.get((event_type, attribute))
+        if found is None:
+            if event_type is None:
+                found = self.profiles.strings_seen(attribute)
+            else:
+                found = roaring.union([_seen_in(part, attribute) for part in self.of_type(event_type)])
+            self._seen[event_type, attribute] = found
+        return found
 
     def universe(self, as_of: int) -> BitMap:
         """Return every customer that has an event with time ≤ as_of (ms), or a profile. Not to be changed."""
@@ -81,3 +108,10 @@ class Snapshot:
         time, arrival = np.concatenate(times), np.concatenate(arrivals)
         order = np.lexsort((arrival, time))[::-1]
         return time[order], arrival[order]
+
+
+def _seen_in(part: Part, attribute: int) -> BitMap:
+    if isinstance(part, Segment):
+        return part.strings_seen(attribute)
+    column = part.columns.get((attribute, Kind.STRING))
+    return BitMap() if column is None else roaring.from_values(column[column != MISSING])

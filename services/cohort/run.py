@@ -1,6 +1,7 @@
 """How is a rule run? A snapshot, a plan, an evaluation: what every RPC of the service that asks "who" shares."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,10 @@ from libs.gen.cohort.v1 import rule_pb2
 from libs.index.evaluate import NodeCost, customers
 from libs.index.plan import Members, Plan
 from libs.index.snapshot import Snapshot
-from services.cohort.plan import make_plan
-from services.cohort.refusal import not_built
+from services.cohort.links import Linker
 from services.cohort.rule import All, Any, InCohort, Not, Rule
 from services.cohort.static import Statics
-from services.cohort.store import CohortRecord, CohortStore
+from services.cohort.store import CohortRecord, CohortStore, find
 from services.cohort.translate import read_rule
 
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
@@ -28,11 +28,15 @@ FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a question is asked of: a snapshot, at an instant (ms); `revision` is the snapshot's token."""
+    """What a question is asked of: a snapshot, at an instant (ms); `revision` is the snapshot's token.
+
+    `cohorts` are the saved cohorts when it was asked.
+    """
 
     snapshot: Snapshot
     as_of: int
     revision: str
+    cohorts: Mapping[str, CohortRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,9 @@ class Runner:
     def moment(self, as_of: timestamp_pb2.Timestamp | None, min_revision: str) -> Moment:
         """Take a snapshot of everything acknowledged so far, for an instant (None: now)."""
         instant = self._clock() if as_of is None else milliseconds(as_of)
+        cohorts = self._store.cohorts()
         snapshot = self.engine.snapshot(min_revision)
-        return Moment(snapshot, instant, self.engine.token(snapshot))
+        return Moment(snapshot, instant, self.engine.token(snapshot), cohorts)
 
     def run(
         self,
@@ -102,14 +107,17 @@ class Runner:
         return self.engine.evaluate(self.plan(rule, moment, path), moment.snapshot, moment.as_of)
 
     def plan(self, rule: Rule, moment: Moment, path: str = "rule") -> Plan:
-        """Resolve a rule at a moment. Raises `NotBuilt` with the path of what is not evaluated yet."""
+        """Plan a rule that stands at a field path, with the cohorts it refers to as they were at a moment."""
 
-        def referred(cohort_id: str, at: str) -> Plan:
-            if self._store.get(cohort_id, at).static:
+        def rule_of(cohort_id: str, field: str) -> Rule:
+            return self.rule_of(find(moment.cohorts, cohort_id, field))
+
+        def listed(cohort_id: str, field: str) -> Members | None:
+            if find(moment.cohorts, cohort_id, field).static:
                 return Members(self.statics.members(cohort_id, moment.snapshot))
-            return not_built(at, "cohort")
+            return None
 
-        return make_plan(rule, moment.as_of, self.engine.calendar, path, referred)
+        return Linker(rule_of, listed, moment.as_of, self.engine.calendar).plan(rule, path)
 
     def members_among(self, cohort: CohortRecord, moment: Moment, customers: BitMap) -> BitMap:
         """Return which of some customers are members of a saved cohort."""

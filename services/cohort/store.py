@@ -10,7 +10,7 @@ engine's numbers: those are its own affair, and a listed customer may be yet to 
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -65,12 +65,11 @@ class CohortStore:
 
     def get(self, cohort_id: str, field: str = "cohort_id") -> CohortRecord:
         """Return a cohort. Raises `Missing`, naming the field that named it."""
-        found = self._cohorts.get(cohort_id)
-        if found is None:
-            raise Missing(
-                "COHORT_NOT_FOUND", "there is no cohort of this cohort_id", "cohort", cohort_id, field
-            )
-        return found
+        return find(self._cohorts, cohort_id, field)
+
+    def cohorts(self) -> Mapping[str, CohortRecord]:
+        """Return the cohorts there are now, by id; later changes do not change it."""
+        return self._cohorts.copy()
 
     def name_of(self, cohort_id: str) -> str | None:
         """Return the current name of a cohort, None where there is none of this id."""
@@ -207,3 +206,11 @@ def _chunks(txn: Any, table: Any, cohort_id: str) -> Iterator[tuple[bytes, bytes
     """Yield the keys and values of a list. Ids of cohorts are of one length, so none begins another's keys."""
     prefix = cohort_id.encode()
     return takewhile(lambda entry: entry[0].startswith(prefix), scan(txn, table, prefix))
+
+
+def find(cohorts: Mapping[str, CohortRecord], cohort_id: str, field: str) -> CohortRecord:
+    """Return one of some cohorts by its id. Raises `Missing`, naming the field that named it."""
+    found = cohorts.get(cohort_id)
+    if found is None:
+        raise Missing("COHORT_NOT_FOUND", "there is no cohort of this cohort_id", "cohort", cohort_id, field)
+    return found

@@ -94,7 +94,9 @@ def test_a_snapshot_does_not_see_what_comes_later(scene: Scene) -> None:
     snapshot = engine.snapshot()
     engine.append(later.events, {name: dict(data) for name, data in later.profiles.items()})
     engine.index.settle()
-    both = World([*world.events, *later.events], {**world.profiles, **later.profiles}, world.zone)
+    both = World(
+        [*world.events, *later.events], {**world.profiles, **later.profiles}, world.zone, world.cohorts
+    )
     for rule in scene.rules:
         assert engine.run(rule, scene.as_of, snapshot) == oracle.matching(rule, world, scene.as_of)
         assert engine.run(rule, scene.as_of) == oracle.matching(rule, both, scene.as_of)

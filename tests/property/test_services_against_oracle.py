@@ -80,6 +80,26 @@ def upsert(api: Client, profiles: Mapping[str, Mapping[str, Any]]) -> None:
         assert api.call("UpsertCustomers", {"customers": customers})["accepted"] == len(customers)
 
 
+def save(api: Client, cohorts: Mapping[str, Json]) -> dict[str, str]:
+    """Save cohorts, each of which may refer to those before it; return the id that each was given."""
+    ids: dict[str, str] = {}
+    for name, rule in cohorts.items():
+        cohort = {"name": name, "rule": referring(rule, ids)}
+        ids[name] = api.call("CreateCohort", {"cohort": cohort})["cohort"]["cohortId"]
+    return ids
+
+
+def referring(rule: Any, ids: Mapping[str, str]) -> Any:
+    """Return a rule, or any part of one, with the ids of cohorts in the place of their names."""
+    if isinstance(rule, list):
+        return [referring(each, ids) for each in rule]
+    if not isinstance(rule, dict):
+        return rule
+    if "cohortId" in rule:
+        return {"cohortId": ids[rule["cohortId"]]}
+    return {field: referring(each, ids) for field, each in rule.items()}
+
+
 @settings(max_examples=25, deadline=None)
 @given(strategies.scenes, FORMS)
 def test_the_services_answer_what_the_oracle_answers(scene: Scene, forms: list[str]) -> None:
@@ -87,6 +107,7 @@ def test_the_services_answer_what_the_oracle_answers(scene: Scene, forms: list[s
     with tempfile.TemporaryDirectory() as folder, client(Path(folder), zone=world.zone.key) as (api, _):
         upsert(api, world.profiles)
         send(api, forms, world.events)
+        ids = save(api, world.cohorts)
         for rule in scene.rules:
-            found = api.run(rule, asOf=iso(scene.as_of))
+            found = api.run(referring(rule, ids), asOf=iso(scene.as_of))
             assert found == oracle.matching(rule, world, scene.as_of), rule
