@@ -52,6 +52,13 @@ class StringColumn:
         place = int(np.searchsorted(self.values, np.uint32(value)))
         return place + 1 if place < len(self.values) and self.values[place] == value else 0
 
+    def codes_of(self, numbers: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Return the codes of those of some dictionary numbers, ascending, that a row has, ascending, (n,)."""
+        places = np.searchsorted(self.values, numbers)
+        inside = np.flatnonzero(places < len(self.values))
+        places = places[inside]
+        return np.asarray(places[self.values[places] == numbers[inside]] + 1)
+
     def rows_of(self, code: int) -> NDArray[np.uint32]:
         """Return the rows of a code ≥ 1, in time order."""
         return self.rows[self.starts[code - 1] : self.starts[code]]
@@ -65,9 +72,13 @@ class StringColumn:
         codes = self.codes[where]
         if isinstance(test.accepts, Present):
             return np.asarray(codes != 0)
-        wanted = [code for value in test.codes.tolist() if (code := self.code(value))]
+        wanted = self.codes_of(test.codes)
         if len(wanted) < 2:
-            return np.asarray(codes == wanted[0]) if wanted else np.zeros(len(codes), np.bool_)
+            return (
+                np.asarray(codes == codes.dtype.type(wanted[0]))
+                if len(wanted)
+                else np.zeros(len(codes), np.bool_)
+            )
         among = np.zeros(len(self.values) + 1, np.bool_)
         among[wanted] = True
         found: Mask = among[codes]

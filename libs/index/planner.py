@@ -61,6 +61,8 @@ CUSTOMER_NS = 150.0
 """A customer looked up in one segment, and his rows there tested."""
 UNKNOWN_SHARE = 0.5
 """The share of rows that a test accepts of which nothing is known."""
+MANY = 256
+"""Values of one test that are looked at one by one; with more, the codes of all rows are read."""
 BITMAPS = frozenset({Path.BITMAPS})
 COUNTS = frozenset({Path.COUNTS})
 NEITHER: frozenset[Path] = frozenset()
@@ -156,8 +158,8 @@ def keys_of(segment: Segment, condition: Bound | None) -> list[KeyName] | None:
             return [EVERYTHING]
         case BoundTest() if condition.only_codes:
             column = segment.strings(condition.attribute)
-            codes = map(column.code, condition.codes.tolist()) if column else ()
-            return [(condition.attribute or 0, code) for code in codes if code]
+            codes = column.codes_of(condition.codes).tolist() if column else []
+            return None if len(codes) > MANY else [(condition.attribute or 0, code) for code in codes]
         case BoundTest():
             return bins_of(segment, EVERYTHING, condition)
         case BoundAll(conditions):
@@ -206,7 +208,10 @@ def candidate_count(segment: Segment, condition: Bound, first: int, end: int) ->
     """Return how many rows `candidates_of` would give, at most; None where no posting says."""
     match condition:
         case BoundTest() if condition.only_codes:
-            return sum(len(each) for each in _value_rows(segment, condition, first, end))
+            column = segment.strings(condition.attribute)
+            if column is None or len(condition.codes) <= MANY:
+                return sum(len(each) for each in _value_rows(segment, condition, first, end))
+            return end - first  # finding out costs what a scan does
         case BoundAll(conditions):
             counts = (candidate_count(segment, each, first, end) for each in conditions)
             return min((count for count in counts if count is not None), default=None)
@@ -246,8 +251,12 @@ def _value_rows(segment: Segment, test: BoundTest, first: int, end: int) -> list
     column = segment.strings(test.attribute)
     if column is None:
         return []
-    codes = map(column.code, test.codes.tolist())
-    return [between(column.rows_of(code), first, end) for code in codes if code]
+    codes = column.codes_of(test.codes)
+    if len(codes) <= MANY:
+        return [between(column.rows_of(code), first, end) for code in codes.tolist()]
+    passing = np.zeros(len(column.values) + 1, np.bool_)
+    passing[codes] = True
+    return [(np.flatnonzero(passing[column.codes[first:end]]) + first).astype(np.uint32)]
 
 
 def tests_in(condition: Bound) -> int:
@@ -291,8 +300,7 @@ def share(segment: Segment, condition: Bound) -> float:
 def _accepted_share(segment: Segment, test: BoundTest) -> float:
     if test.only_codes:
         column = segment.strings(test.attribute)
-        codes = map(column.code, test.codes.tolist()) if column else ()
-        return sum(len(column.rows_of(code)) for code in codes if code) / len(segment) if column else 0.0
+        return column.sizes()[column.codes_of(test.codes) - 1].sum() / len(segment) if column else 0.0
     numbers = segment.numbers(test.attribute)
     edges = segment.bins.get((EVERYTHING, test.attribute or 0))
     if numbers is None or edges is None or test.kinds != (Kind.NUMBER,):

@@ -77,7 +77,7 @@ def test_an_explanation_agrees_with_the_oracle(scene: Scene, split: Split) -> No
     def plan(rule: Rule, moment: Moment, path: str) -> Plan:
         return make_plan(rule, moment.as_of, index.calendar, path)
 
-    moment = Moment(index.snapshot(), as_of, "")
+    moment = Moment(index.snapshot(), as_of, "", {})
     for customer in sorted({each.customer_id for each in scene.world.events}):
         subject = Subject(asked, plan, moment, index.customers.find(customer))
         known = customer in until.universe(as_of)
