@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
-.PHONY: setup demo test lint bench faults generate lock clean
+.PHONY: setup demo test lint bench faults fuzz generate lock clean
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ bench: setup
 # The fault tests at length: INDEX_KILLS kills while segments are made (CI has 6).
 faults: setup
 	INDEX_KILLS=$(or $(INDEX_KILLS),60) $(BIN)/python -m pytest tests/faults $(ARGS)
+
+# Random rules against the naive evaluator: N of them, from SEED on.
+fuzz: setup
+	$(BIN)/python -m tests.fuzz $(or $(N),10000) $(if $(SEED),--seed $(SEED))
 
 generate: setup
 	$(BIN)/python protos/generate.py
