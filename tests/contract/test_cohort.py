@@ -89,20 +89,6 @@ def value_of(*values: Any, op: str = "EQUALS", **fields: Any) -> Json:
     return where(test_of("x", op, *values, **fields))
 
 
-NOT_BUILT: list[tuple[Json, str]] = []
-
-
-@pytest.mark.parametrize(("rule", "path"), NOT_BUILT, ids=[path for _, path in NOT_BUILT])
-def test_a_part_of_a_rule_that_is_not_built_is_refused_by_name(api: Client, rule: Json, path: str) -> None:
-    for method, request in (
-        ("RunRule", {"rule": rule}),
-        ("CreateCohort", {"cohort": {"name": "n", "rule": rule}}),
-    ):
-        failed = api.failure(method, request)
-        assert (failed.code, failed.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT_YET")
-        assert [at for at, _ in failed.violations] == [path if method == "RunRule" else f"cohort.{path}"]
-
-
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [

@@ -372,11 +372,3 @@ def test_a_text_is_run_as_its_rule(api: Client) -> None:
     rest = {"text": "everyone", "pageSize": 2, "pageToken": page["nextPageToken"]}
     assert page["customerIds"] + api.call("RunRule", rest)["customerIds"] == ["ann", "bob", "cid"]
     assert "'never.seen'" in api.call("RunRule", {"text": "`never.seen` or cart"})["warnings"][0]
-
-
-def test_what_is_not_evaluated_yet_is_shown_in_the_text(api: Client) -> None:
-    failed = api.failure("RunRule", {"text": "view and\ncart then click"})
-    assert (failed.code, failed.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT_YET")
-    assert [at for at, _ in failed.violations] == ["text"]
-    assert failed.message.split("\n")[1:] == ["cart then click", "^"]
-    assert "does not evaluate `sequence` yet" in failed.message
