@@ -83,8 +83,8 @@ def upsert(api: Client, profiles: Mapping[str, Mapping[str, Any]]) -> None:
 def save(api: Client, cohorts: Mapping[str, Json]) -> dict[str, str]:
     """Save cohorts, each of which may refer to those before it; return the id that each was given."""
     ids: dict[str, str] = {}
-    for name, rule in cohorts.items():
-        cohort = {"name": name, "rule": referring(rule, ids)}
+    for name in (each for each in strategies.COHORTS if each in cohorts):
+        cohort = {"name": name, "rule": referring(cohorts[name], ids)}
         ids[name] = api.call("CreateCohort", {"cohort": cohort})["cohort"]["cohortId"]
     return ids
 
