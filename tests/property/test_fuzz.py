@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.index import evaluate
+from tests import oracle
 from tests.fuzz.__main__ import SMALL, Met, fuzz_round
 
 
@@ -14,12 +14,12 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_short_run_meets_every_kind_of_node() -> None:
     met = Met()
-    fuzz_round(40, 7, met)
+    fuzz_round(25, 7, met)
     for kind in ("node did", "node profile", "node sequence", "node not", "window last", "op BETWEEN"):
         assert met.kinds[kind], kind
 
 
 def test_a_difference_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "fits", lambda counts, wanted: counts < wanted[0])
+    monkeypatch.setattr(oracle, "matching", lambda *_: {"somebody else"})
     with pytest.raises(AssertionError):
-        fuzz_round(40, 7, Met())
+        fuzz_round(5, 7, Met())
