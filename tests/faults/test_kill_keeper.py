@@ -28,6 +28,8 @@ def run_and_kill(folder: Path, known: int, chance: random.Random) -> int:
         assert process.stdout
         killer = threading.Timer(chance.random() * 0.05, process.kill)
         for line in process.stdout:
+            if not line.endswith("\n"):  # the kill cut it short
+                break
             number, duplicates = map(int, line.split())
             assert number == answered
             if number < known:
@@ -58,7 +60,7 @@ def test_a_killed_writer_finds_every_duplicate_and_loses_nothing(
         assert not list(tmp_path.rglob("*.tmp"))
         log.close()
     assert covered == sorted(covered)
-    assert covered[-1] > 0, "files are kept: how many depends on what else the machine does"
+    assert covered[-1] > known * ROWS / 2, "the files are kept up to date"
 
     for module, name in ((dedupe, "KEPT_ROWS"), (dedupe, "BUFFER_IDS")):
         monkeypatch.setattr(module, name, getattr(log_process, name))
