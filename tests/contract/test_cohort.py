@@ -13,7 +13,7 @@ from pyroaring import BitMap
 from libs.gen.cohort.v1 import cohort_pb2, rule_pb2
 from libs.rpc import pages
 from libs.storage import requests
-from services.cohort import servicer
+from services.cohort import handlers
 from tests.contract.harness import NOW, Client, Json, StepClock, client, did, event, test_of
 
 EVERYONE: Json = {"all": {}}
@@ -752,7 +752,7 @@ def test_members_are_listed_with_profiles_on_one_snapshot(api: Client) -> None:
 
 
 def test_a_stream_of_members_resumes_behind_its_cursor(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servicer, "STREAM_PAGE", 2)
+    monkeypatch.setattr(handlers.members, "STREAM_PAGE", 2)
     cohort_id = save(api)["cohortId"]
     [empty] = api.call("StreamMembers", {"cohortId": cohort_id})
     assert "members" not in empty
@@ -776,7 +776,7 @@ def test_a_stream_of_members_resumes_behind_its_cursor(api: Client, monkeypatch:
 def test_a_member_set_is_a_bitmap_that_is_resolved_to_customers(
     api: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(servicer, "STREAM_PAGE", 2)
+    monkeypatch.setattr(handlers.members, "STREAM_PAGE", 2)
     api.send(event("x", "cart"), *(event(f"c{n}") for n in range(3)))
     api.call("UpsertCustomers", {"customers": [{"customerId": "c1", "data": {"city": "Pune", "age": 3}}]})
     answer = api.call("GetMemberSet", {"cohortId": save(api)["cohortId"]})

@@ -1,7 +1,6 @@
 """What is answered about a set beyond who is in it? Its sizes over time, how it lies to others, and why.
 
-Handlers of CohortService, apart from `servicer` for their number alone: each takes one moment, asks a pure
-module (`history`, `compare`, `explain`) and writes what it says.
+Each takes one moment, asks a pure module (`history`, `compare`, `explain`) and writes what it says.
 """
 
 import asyncio
@@ -12,32 +11,24 @@ from typing import Any
 
 from pyroaring import BitMap
 
-from libs.engine import Engine
 from libs.errors import Invalid
-from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc
+from libs.gen.cohort.v1 import cohort_pb2
 from libs.rpc.errors import Context
 from services.cohort.compare import MAX_SETS, MIN_SETS, compare
 from services.cohort.explain import Subject, explain
 from services.cohort.explained import Writer
+from services.cohort.handlers.base import Handlers
 from services.cohort.history import history, read_days
 from services.cohort.messages import as_of
-from services.cohort.references import NO_REFERENCES, check_references
-from services.cohort.rule import Rule
-from services.cohort.run import Moment, Runner
-from services.cohort.store import CohortStore
-from services.cohort.translate import read_rule
+from services.cohort.run import Moment
 from services.cohort.turns import changes_at
 
 Members = Callable[[Moment], BitMap]
 """Who is in a set at a moment."""
 
 
-class Answers(cohort_pb2_grpc.CohortServiceServicer):
-    """The handlers, of a servicer that has an engine, a store of saved cohorts and a runner."""
-
-    _engine: Engine
-    _store: CohortStore
-    _runner: Runner
+class Answers(Handlers):
+    """Handlers of what is asked about sets."""
 
     async def GetSizeHistory(
         self, request: cohort_pb2.GetSizeHistoryRequest, context: Context
@@ -109,16 +100,3 @@ class Answers(cohort_pb2_grpc.CohortServiceServicer):
             return partial(self._runner.members, self._store.get(message.cohort_id, f"{prefix}cohort_id"))
         path = f"{prefix}rule"
         return partial(self._runner.matching, self._rule(message, path), path=path)
-
-    def _rule(self, message: Any, path: str) -> Rule:
-        """Read the rule of a message. Raises `Invalid`, `Missing`."""
-        if not message.HasField("rule"):
-            raise Invalid("INVALID_RULE", f"{path}: is required, or a cohort_id", path)
-        rule = read_rule(message.rule, self._engine.calendar, path)
-        check_references(rule, path, self._rule_of)
-        return rule
-
-    def _rule_of(self, cohort_id: str, field: str) -> Rule:
-        """Return a rule that refers to what a cohort refers to; a static one's refers to nothing."""
-        record = self._store.get(cohort_id, field)
-        return NO_REFERENCES if record.static else self._runner.rule_of(record)
