@@ -2,47 +2,28 @@
 
 What the destination acknowledges, the cached bitmap and the counters of the run move in one transaction, so
 that whenever this stops, the next run sends the rest. The next page is made before a page is sent, so that a
-page knows whether it is the last; memory holds two pages. A customer who cannot be matched, or stands refused
-as before, is in no page and is counted with the reason.
+page knows whether it is the last; memory holds two pages. Neighbours: `drafting` (what goes into a page).
 """
 
-import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, BinaryIO
 
 import msgspec
-from pyroaring import BitMap
 
-from services.sync.delivered import Entry, Removal
-from services.sync.destinations.base import Addition, Feed, Opening, Page, Receipt, Unmatchable, Untaken
-from services.sync.diff import size, slices
+from services.sync.delivered import Entry
+from services.sync.destinations.base import Addition, Feed, Opening, Page, Receipt, Untaken
+from services.sync.diff import size
+from services.sync.drafting import Draft, Drafts
 from services.sync.in_flight import Sent
 from services.sync.members import Members, MemberSet
 from services.sync.model import Mode, Run, Sync
 from services.sync.planning import GROUP, Plan
 from services.sync.progress import Progress, RunError
 from services.sync.store import Store
-
-
-@dataclass(slots=True)
-class Draft:
-    """What a page is made of: whom to add and remove, and who is left out, with the reason."""
-
-    adds: list[Addition] = field(default_factory=list)
-    removes: list[Removal] = field(default_factory=list)
-    unmatched: list[tuple[Entry, str]] = field(default_factory=list)
-    standing: list[tuple[Addition, str]] = field(default_factory=list)
-    orphans: bool = False
-    """Whether its removals are of people who were never noted as delivered, and so are in no figure."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to send."""
-        return not self.adds and not self.removes
 
 
 class Feeding:
@@ -88,28 +69,26 @@ class Feeding:
         audience = await feed.open(opening)
         if audience != known:
             await self._store.writing(lambda txn: self._store.put_audience(txn, sync.sync_id, audience))
-        if sync.mode not in feed.modes:
-            raise RunError(
-                f"the destination cannot do {sync.mode}, only {', '.join(sorted(feed.modes))}: "
-                "change the mode of the sync"
-            )
         return replace(opening, audience=audience)
+
+    def _drafts(self, feed: Feed) -> Drafts:
+        return Drafts(self._store, self._client, self._sync, self._members, self._plan, feed)
 
     # Changes
 
     async def _change(self, feed: Feed, opening: Opening) -> None:
-        pages = -(-(opening.adds + opening.removes) // feed.page_size)
-        pages += -(-len(self._plan.orphans) // feed.page_size)
+        drafts = self._drafts(feed)
+        pages = drafts.most_pages()
         await self._store.writing(lambda txn: self._progress.update(txn, batches=pages))
         number = 0
-        async for draft, following in _looking_ahead(self._drafts(feed)):
+        async for draft, following in _looking_ahead(drafts.changes()):
             number += not draft.is_empty
             page = Page(
                 opening,
                 number,
                 max(pages, number + 1) if following else number,
                 draft.adds,
-                await self._to_send(draft.removes),
+                await drafts.to_send(draft.removes),
                 last_adds=not (following and following.adds),
                 last_removes=not (following and following.removes),
             )
@@ -137,62 +116,6 @@ class Feeding:
             ids = [one.entry.customer_id for one in sent]
             await self._store.writing(lambda txn: in_flight.end(txn, sync_id, ids))
             raise
-
-    async def _drafts(self, feed: Feed) -> AsyncIterator[Draft]:
-        """Yield drafts, removes first: a run that stops half-way has taken people off."""
-        plan, most = self._plan, feed.page_size
-        for start in range(0, len(plan.orphans), most):
-            yield Draft(removes=list(plan.orphans[start : start + most]), orphans=True)
-        removes: list[Removal] = []
-        after: bytes | None = b"" if plan.removes else None
-        while after is not None:
-            find = partial(
-                self._store.delivered.find_removed,
-                sync_id=self._sync.sync_id,
-                gone=plan.gone,
-                after=after,
-                most=most,
-            )
-            removes, after = await self._store.reading(find)
-            if after is not None:
-                yield Draft(removes=removes)
-        for group in slices(plan.adds, most, first=most - len(removes)):
-            yield await self._draft(feed, group, removes)
-            removes = []
-        if removes:
-            yield Draft(removes=removes)
-
-    async def _draft(
-        self, feed: Feed, group: tuple[tuple[str, BitMap], ...], removes: Sequence[Removal] = ()
-    ) -> Draft:
-        """Name customers, and make the keys they are known by."""
-        profiles = True if feed.fields is None else feed.fields
-        named = await self._client.resolve(self._members.epoch, group, profiles=profiles)
-        keys = await asyncio.to_thread(feed.keys, named)
-        draft, matched = Draft(removes=list(removes)), []
-        for member, key in zip(named, keys, strict=True):
-            if isinstance(key, Unmatchable):
-                draft.unmatched.append((member.entry, key.reason))
-            else:
-                matched.append(Addition(member, key))
-        by_customer = {addition.customer_id: addition.key for addition in matched}
-        standing = await self._store.reading(
-            lambda txn: self._store.refusals.standing(txn, self._sync.sync_id, by_customer)
-        )
-        for addition in matched:
-            reason = standing.get(addition.customer_id)
-            if reason is None:
-                draft.adds.append(addition)
-            else:
-                draft.standing.append((addition, reason))
-        return draft
-
-    async def _to_send(self, removes: Sequence[Removal]) -> list[Removal]:
-        """Return the removals without those of a key that somebody has who stays."""
-        held = await self._store.reading(
-            lambda txn: self._store.delivered.held_by_others(txn, self._sync.sync_id, removes)
-        )
-        return [removal for removal in removes if removal.customer_id not in held]
 
     def _acknowledge(self, txn: Any, draft: Draft, receipt: Receipt) -> Run:
         refused = receipt.refused
@@ -253,7 +176,7 @@ class Feeding:
         await self._store.writing(lambda txn: self._progress.update(txn, batches=pages))
         number = held = 0
         with tempfile.TemporaryFile() as taken, tempfile.TemporaryFile() as dropped:
-            async for draft, following in _looking_ahead(self._everybody(feed)):
+            async for draft, following in _looking_ahead(self._drafts(feed).everybody()):
                 number += not draft.is_empty
                 total = max(pages, number + 1) if following else number
                 page = Page(opening, number, total, draft.adds, (), last_adds=following is None)
@@ -267,10 +190,6 @@ class Feeding:
             warnings = await feed.finish(opening, held)
             await self._store.writing(partial(self._note_replaced, taken=taken, dropped=dropped))
         await self._store.writing(partial(self._end, warnings=warnings))
-
-    async def _everybody(self, feed: Feed) -> AsyncIterator[Draft]:
-        for group in slices(self._members.numbers, feed.page_size):
-            yield await self._draft(feed, group)
 
     def _note_page(self, txn: Any, draft: Draft, receipt: Receipt) -> Run:
         rejected = self._reject(txn, draft, receipt)

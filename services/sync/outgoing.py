@@ -1,5 +1,7 @@
 """How do our records look on the wire? Writes protobuf; a secret has no way into it."""
 
+from collections.abc import Mapping
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -18,6 +20,7 @@ from services.sync.model import (
     Sync,
     WebhookSettings,
 )
+from services.sync.previewing import Preview
 
 
 def destination(record: Destination) -> sync_pb2.Destination:
@@ -83,15 +86,28 @@ def run(record: Run) -> sync_pb2.SyncRun:
         planned_removes=record.planned_removes,
         delivered_adds=record.delivered_adds,
         delivered_removes=record.delivered_removes,
-        rejected=[
-            sync_pb2.RejectedCount(reason=reason, count=count)
-            for reason, count in sorted(record.rejected.items())
-        ],
+        rejected=_rejected(record.rejected),
         batches=record.batches,
         attempts=record.attempts,
         error=record.error,
         warnings=record.warnings,
     )
+
+
+def preview(record: Preview) -> sync_pb2.PreviewSyncResponse:
+    """Write what a run would do."""
+    return sync_pb2.PreviewSyncResponse(
+        adds=record.adds,
+        removes=record.removes,
+        unmatched=_rejected(record.unmatched),
+        batches=record.batches,
+        calls=record.calls,
+        revision=record.revision,
+    )
+
+
+def _rejected(counts: Mapping[str, int]) -> list[sync_pb2.RejectedCount]:
+    return [sync_pb2.RejectedCount(reason=reason, count=count) for reason, count in sorted(counts.items())]
 
 
 def _schedule(record: Schedule) -> sync_pb2.Schedule:

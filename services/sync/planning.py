@@ -12,7 +12,9 @@ from typing import Any
 
 from pyroaring import BitMap
 
-from services.sync.delivered import Removal
+from libs.errors import Refused
+from services.sync.delivered import Entry, Removal
+from services.sync.destinations.base import Feed
 from services.sync.diff import size, slices, subtract
 from services.sync.in_flight import Sent
 from services.sync.members import Members, MemberSet
@@ -46,6 +48,41 @@ async def make_plan(
     store: Store, client: Members, sync: Sync, members: MemberSet, check_going: Callable[[], None]
 ) -> Plan:
     """Compare members with what was delivered. Raises `MembersError`, and what `check_going` raises."""
+    plan = await _matched(store, client, sync, members, check_going)
+    if sync.mode is Mode.ADD_ONLY:
+        return Plan(plan.adds, {}, 0, plan.delivered)
+    if await store.writing(partial(_reopen, store=store, sync=sync, members=members)):
+        plan = await store.reading(partial(_compare, store=store, sync=sync, members=members))
+    return replace(plan, orphans=await _orphans(store, client, sync, members, plan))
+
+
+async def foresee(store: Store, client: Members, sync: Sync, members: MemberSet) -> Plan:
+    """Return the plan that a run would make, for counting.
+
+    A run under way goes on undisturbed. Raises `MembersError`, and `Refused` where that cannot be.
+    """
+
+    def check_idle(txn: Any) -> None:
+        ledger = store.delivered.ledger(txn, sync.sync_id)
+        if ledger.epoch != members.epoch and store.running(txn, sync) is not None:
+            raise Refused(
+                "RUN_IN_PROGRESS",
+                "a run of this sync is under way with other numbers for customers: wait for its end",
+            )
+
+    await store.writing(check_idle)
+    plan = await _matched(store, client, sync, members, lambda: None)
+    if sync.mode is Mode.ADD_ONLY:
+        return Plan(plan.adds, {}, 0, plan.delivered)
+    for entry in await store.reading(partial(_returned, store=store, sync=sync, members=members)):
+        plan.adds.setdefault(entry.shard, BitMap()).add(entry.number)
+    return replace(plan, orphans=await _orphans(store, client, sync, members, plan))
+
+
+async def _matched(
+    store: Store, client: Members, sync: Sync, members: MemberSet, check_going: Callable[[], None]
+) -> Plan:
+    """Compare, once those delivered have the numbers that they have now."""
     sync_id, delivered = sync.sync_id, store.delivered
     await store.writing(lambda txn: delivered.begin_epoch(txn, sync_id, members.epoch, members.numbers))
     compare = partial(_compare, store=store, sync=sync, members=members)
@@ -57,20 +94,22 @@ async def make_plan(
             entries = [member.entry for member in named]
             await store.writing(partial(delivered.match, sync_id=sync_id, entries=entries))
         plan = await store.reading(compare)
-    if sync.mode is Mode.ADD_ONLY:
-        return Plan(plan.adds, {}, 0, plan.delivered)
-    if await store.writing(partial(_reopen, store=store, sync=sync, members=members)):
-        plan = await store.reading(compare)
-    return replace(plan, orphans=await _orphans(store, client, sync, members, plan))
+    return plan
 
 
-def _reopen(txn: Any, store: Store, sync: Sync, members: MemberSet) -> int:
-    """Take members who were sent to be removed, and may have been, for not delivered; return how many."""
+def _returned(txn: Any, store: Store, sync: Sync, members: MemberSet) -> list[Entry]:
+    """Return members who were sent to be removed, may have been, and count as delivered."""
     back = []
     for sent in store.in_flight.left(txn, sync.sync_id):
         entry = store.delivered.find(txn, sync.sync_id, sent.entry.customer_id) if sent.removing else None
         if entry is not None and entry.number in members.numbers.get(entry.shard, ()):
             back.append(entry)
+    return back
+
+
+def _reopen(txn: Any, store: Store, sync: Sync, members: MemberSet) -> int:
+    """Take members who were sent to be removed, and may have been, for not delivered; return how many."""
+    back = _returned(txn, store, sync, members)
     store.delivered.acknowledge(txn, sync.sync_id, (), [entry.customer_id for entry in back])
     store.in_flight.begin(txn, sync.sync_id, [Sent(members.epoch, entry) for entry in back])
     return len(back)
@@ -108,6 +147,15 @@ def _compare(txn: Any, store: Store, sync: Sync, members: MemberSet) -> Plan:
     gone = subtract(numbers, members.numbers)
     stale = rows - size(numbers)
     return Plan(subtract(members.numbers, numbers), gone, size(gone) + stale, rows)
+
+
+def check_mode(feed: Feed, sync: Sync) -> None:
+    """Raise `RunError` where a feed that has been prepared cannot do the mode of a sync."""
+    if sync.mode not in feed.modes:
+        raise RunError(
+            f"the destination cannot do {sync.mode}, only {', '.join(sorted(feed.modes))}: "
+            "change the mode of the sync"
+        )
 
 
 def check_guard(sync: Sync, plan: Plan) -> None:

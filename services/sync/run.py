@@ -19,7 +19,7 @@ from services.sync.diff import size, slices
 from services.sync.feeding import Feeding
 from services.sync.members import Member, Members, MemberSet
 from services.sync.model import Run, RunId, RunState, Sync
-from services.sync.planning import GROUP, Plan, check_guard, make_plan
+from services.sync.planning import GROUP, Plan, check_guard, check_mode, make_plan
 from services.sync.progress import Progress
 from services.sync.store import Store
 
@@ -53,6 +53,9 @@ class Delivery:
 
         Raises `RunError`, `MembersError`, `DeliveryError`; what was acknowledged before counts as delivered.
         """
+        if isinstance(self._target, Feed):
+            await self._target.prepare()
+            check_mode(self._target, self._sync)
         members = await self._client.get(self._sync.cohort_id)
         check_going = self._progress.check_going
         plan = await make_plan(self._store, self._client, self._sync, members, check_going)

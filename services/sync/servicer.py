@@ -19,6 +19,8 @@ from services.sync.lifecycle import COHORT_DELETED, Lifecycle, Outcome
 from services.sync.members import CohortGone, Members, MembersError
 from services.sync.model import Destination, Settings, Sync, SyncState
 from services.sync.paging import Paging
+from services.sync.previewing import preview
+from services.sync.progress import RunError
 from services.sync.registry import Registry
 from services.sync.runner import Runner
 from services.sync.store import Store
@@ -228,6 +230,27 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
             return sync_pb2.DeleteSyncResponse(), Outcome(sync)
 
         return await self._mutate(request, sync_pb2.DeleteSyncResponse, delete)
+
+    async def PreviewSync(
+        self, request: sync_pb2.PreviewSyncRequest, context: Context
+    ) -> sync_pb2.PreviewSyncResponse:
+        """Say what a run would do now."""
+        sync_id = incoming.required(request.sync_id, "syncId")
+        sync = await self._store.reading(lambda txn: self._lifecycle.sync(txn, sync_id))
+        destination = await self._destination(sync.destination_id)
+        parts = self._parts
+        try:
+            target = await parts.opener.open(destination)
+            try:
+                return outgoing.preview(await preview(self._store, parts.members, sync, target))
+            finally:
+                await target.close()
+        except CohortGone:
+            raise Refused(COHORT_DELETED, f"the cohort of sync {sync_id} was deleted") from None
+        except MembersError as error:
+            raise Unavailable("COHORT_SERVICE_UNAVAILABLE", f"{error}; try again") from None
+        except (DeliveryError, RunError) as error:
+            raise Refused("DESTINATION_FAILED", f"the run would fail: {error}") from None
 
     # Runs
 

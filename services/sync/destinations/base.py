@@ -139,13 +139,29 @@ class Feed(Target):
     modes: frozenset[Mode] = frozenset({Mode.MIRROR, Mode.ADD_ONLY})
     fields: Sequence[str] | None = None
     """The profile attributes that additions must have; None: all."""
+    by_key: bool = False
+    """Whether it knows people by their key alone, so that two customers with one key are one person there."""
+
+    async def prepare(self) -> None:
+        """Find out what it wants (`page_size`, `fields`, `modes`), and change nothing. Raises `DeliveryError`.
+
+        Comes before everything else of a run and of a preview.
+        """
 
     async def open(self, opening: Opening) -> str:
         """Find or make the audience and return its name for later openings. Raises `DeliveryError`.
 
-        Comes before everything else of a run that has something to send.
+        Comes before the pages of a run that has something to send.
         """
         return opening.audience
+
+    def calls(self, page: Page) -> int:
+        """Return how many calls a page takes where nothing goes wrong."""
+        return 1
+
+    def calls_beside(self, audience: str) -> int:
+        """Return how many calls a run takes beside those for its pages; `audience` is empty before the first."""
+        return 0
 
     def keys(self, members: Sequence[Member]) -> list[bytes | Unmatchable]:
         """Return what each member is known by. Called in a thread, as it may take long."""

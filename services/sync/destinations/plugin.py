@@ -67,9 +67,16 @@ class PluginTarget(Feed):
         modes = ", ".join(sorted(self.modes))
         return f"{described.name[:64] or 'a plug-in'} at {self._target} answers; it does {modes}"
 
-    async def open(self, opening: Opening) -> str:
-        """Ask what the plug-in wants, and open the audience; one that was opened before is kept."""
+    async def prepare(self) -> None:
+        """Ask what the plug-in wants."""
         await self._describe()
+
+    def calls_beside(self, audience: str) -> int:
+        """Count Describe, OpenAudience where it is new, and CloseRun."""
+        return 2 if audience else 3
+
+    async def open(self, opening: Opening) -> str:
+        """Open the audience; one that was opened before is kept."""
         if opening.audience:
             return opening.audience
         request = destination_pb2.OpenAudienceRequest(

@@ -352,11 +352,6 @@ async def test_bad_syncs_are_refused_by_field(sync, cohorts, fields, code, field
     assert (failure.code.name, failure.violations[0][0]) == (code, field)
 
 
-async def test_what_is_not_built_says_so(sync):
-    preview = await sync.failure("PreviewSync", {"syncId": "x"})
-    assert (preview.code.name, preview.reason) == ("UNIMPLEMENTED", "NOT_BUILT_YET")
-
-
 @pytest.mark.parametrize(
     ("kind", "settings", "mode"),
     [

@@ -237,7 +237,10 @@ class SyncServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PreviewSync(self, request, context):
-        """Says what a run would do now, and sends nothing. NOT_FOUND.
+        """Says what a run would do now, and sends nothing: names every customer it would add, so that it may take
+        minutes for a million. NOT_FOUND; FAILED_PRECONDITION: its cohort is gone, the destination is not as it
+        must be (DESTINATION_FAILED), or a run under way has other numbers for customers. UNAVAILABLE: the cohort
+        service cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

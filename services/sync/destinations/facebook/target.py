@@ -44,6 +44,7 @@ class FacebookTarget(Feed):
 
     page_size = BATCH_ROWS
     modes = frozenset(Mode)
+    by_key = True
 
     def __init__(self, settings: FacebookSettings, account: Account, patience: Patience) -> None:
         self._settings = settings
@@ -76,6 +77,15 @@ class FacebookTarget(Feed):
                 f"audience {settings.audience_id} is not one of ad account act_{settings.ad_account_id}",
             )
         return f"audience {settings.audience_id} of ad account act_{settings.ad_account_id} answers"
+
+    def calls(self, page: Page) -> int:
+        """Count a call for each schema that rows have, which is one unless keys have been changed."""
+        removes = {upload_form(removal.key)[0] for removal in page.removes}
+        return len(removes) + len({upload_form(addition.key)[0] for addition in page.adds})
+
+    def calls_beside(self, audience: str) -> int:
+        """Count a search and a creation where the audience is still to be made."""
+        return 0 if audience or self._settings.audience_id else 2
 
     async def open(self, opening: Opening) -> str:
         """Return the audience of the destination, or that of the sync, made where it is not there yet."""
