@@ -18,6 +18,7 @@ from libs.clock import Clock
 from libs.errors import OutOfRange, Refused
 from libs.events.batch import Scalar
 from libs.events.commit import Receipt, Submission
+from libs.events.intake import Intake
 from libs.events.log import EventLog, LoggedEvent
 from libs.events.writer import Writer
 from libs.index import evaluate
@@ -52,11 +53,17 @@ class PartSize:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The revision of the log's end, how far (ms) the index is behind it, and what the parts take."""
+    """The revision of the log's end, how far (ms) the index is behind it, and what the parts take.
+
+    `intake` is what was taken in since the engine was opened and `waiting` how many events and customers wait to be
+    written; None where another process writes.
+    """
 
     revision: int
     lag: int
     parts: list[PartSize]
+    intake: Intake | None = None
+    waiting: int | None = None
 
 
 def _nothing() -> None:
@@ -167,7 +174,17 @@ class Engine:
             PartSize("profiles", None, snapshot.profiles.nbytes),
         ]
         behind = 0 if end == snapshot.position else max(0, self._clock() - self._caught_up)
-        return Status(end.revision, behind, parts)
+        writer = self._writer
+        taken = (writer.intake, writer.waiting) if writer else (None, None)
+        return Status(end.revision, behind, parts, *taken)
+
+    def why_not_writable(self) -> str:
+        """Say why events would not be written; "" where they would. After trouble it tries to write, 1 MB."""
+        if self._writer is None:
+            return "this process reads the event log"
+        if self._writer.trouble:
+            self._writer.probe()
+        return self._writer.trouble
 
     def catalog(self, snapshot: Snapshot) -> Catalog:
         """Return the event types and attributes there are."""

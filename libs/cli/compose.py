@@ -12,11 +12,14 @@ from pathlib import Path
 
 import structlog
 
+from libs.cli.readiness import Readiness, caught_up, writable
 from libs.clock import Clock, system_clock
 from libs.engine import Engine
 from libs.events.log import EventLog
 from libs.gen.cohort.v1 import admin_pb2, cohort_pb2, ingest_pb2, sync_pb2
 from libs.index.calendar import Calendar
+from libs.metrics import EngineCollector, Exposition, new_registry
+from libs.rpc.metrics import Calls
 from libs.rpc.server import Server, stop_signal
 from libs.storage import projects
 from libs.storage.environment import Absent, WriterLock
@@ -44,6 +47,8 @@ class Options:
     time_zone: str | None = None
     cohort_target: str = ""
     destination_hosts: tuple[str, ...] = ()
+    metrics: tuple[str, int] | None = None
+    """Host and port on which Prometheus may read metrics; None: nowhere."""
 
 
 class Process:
@@ -52,7 +57,12 @@ class Process:
     def __init__(self, options: Options, clock: Clock = system_clock) -> None:
         self.options = options
         self.clock = clock
-        self.server = Server(options.listen, options.api_key)
+        self.registry = new_registry()
+        self.calls = Calls(self.registry)
+        self.server = Server(options.listen, options.api_key, self.calls)
+        self.readiness = Readiness(self.server, self.registry)
+        self.engines = EngineCollector()
+        self.registry.register(self.engines)
         self.stack = AsyncExitStack()
         self.stopping = stop_signal()  # at once: a signal while resources open must end in order too
         self.host = options.listen.rpartition(":")[0]
@@ -66,7 +76,10 @@ class Process:
         """Serve IngestService, and AdminService beside it."""
         service = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"]
         self.server.add(service, IngestServicer(engine, self.clock))
-        self.server.add(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminServicer(engine))
+        admin = AdminServicer(engine, self.calls.summaries, lambda: self.readiness.reasons)
+        self.server.add(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin)
+        self.readiness.require(service.full_name, writable(engine))
+        self.readiness.require(service.full_name, caught_up(engine))
 
     def add_cohort(self, engine: Engine) -> None:
         """Serve CohortService."""
@@ -74,6 +87,7 @@ class Process:
         self.stack.callback(store.close)
         service = cohort_pb2.DESCRIPTOR.services_by_name["CohortService"]
         self.server.add(service, CohortServicer(engine, store, self.clock))
+        self.readiness.require(service.full_name, caught_up(engine))
 
     async def add_sync(self, cohort_target: str) -> SyncApp:
         """Serve SyncService; it is started once the port listens."""
@@ -85,9 +99,12 @@ class Process:
             clock=self.clock,
             allow_loopback=options.allow_loopback,
             destination_hosts=options.destination_hosts,
+            shown_in=self.registry,
         )
         self.stack.push_async_callback(app.close)
-        self.server.add(sync_pb2.DESCRIPTOR.services_by_name["SyncService"], app.servicer)
+        service = sync_pb2.DESCRIPTOR.services_by_name["SyncService"]
+        self.server.add(service, app.servicer)
+        self.readiness.require(service.full_name, lambda: "")
         return app
 
     def engine(self, project: Project, *, writable: bool) -> Engine:
@@ -97,8 +114,17 @@ class Process:
             EventLog(folder, readonly=not writable), Calendar(project.zone), self.clock, writable=writable
         )
         self.stack.callback(engine.close)
+        self.engines.add(project.project_id, engine)
+        self.stack.callback(self.engines.remove, project.project_id)
         engine.snapshot()
         return engine
+
+    def show_metrics(self) -> None:
+        """Let Prometheus read metrics from now on, where the options say so."""
+        if self.options.metrics:
+            exposition = Exposition(self.registry, *self.options.metrics)
+            self.stack.callback(exposition.close)
+            log.info("metrics", address=f"{self.options.metrics[0]}:{exposition.port}")
 
     def writable_project(self) -> Project:
         """Return the project, made where there is none, of a data directory that is this process's to write."""
@@ -111,11 +137,11 @@ class Process:
         await self.server.start()
         if app:
             await app.start()
-        await self.server.set_serving(True)
+        await self.readiness.begin()
         print(f"listening on {self.host}:{port}", flush=True)
         await self.stopping.wait()
         log.info("stopping")
-        await self.server.set_serving(False)
+        await self.readiness.end()
         if app:
             await app.drain()
         await self.server.stop()
@@ -124,6 +150,7 @@ class Process:
 async def serve_all(process: Process) -> None:
     """Run the three services on one port, over one index in memory."""
     async with process.stack:
+        process.show_metrics()
         engine = process.engine(process.writable_project(), writable=True)
         port = process.server.bind()
         process.add_ingest(engine)
@@ -135,6 +162,7 @@ async def serve_all(process: Process) -> None:
 async def serve_ingest(process: Process) -> None:
     """Run the ingest service: the one process that writes the log."""
     async with process.stack:
+        process.show_metrics()
         process.add_ingest(process.engine(process.writable_project(), writable=True))
         await process.serve(process.server.bind())
 
@@ -142,6 +170,7 @@ async def serve_ingest(process: Process) -> None:
 async def serve_cohort(process: Process) -> None:
     """Run the cohort service on the log that an ingest service writes, once there is one."""
     async with process.stack:
+        process.show_metrics()
         engine = await appears(
             lambda: reading_engine(process), "the log of an ingest service", process.stopping
         )
@@ -176,5 +205,6 @@ async def appears(opening: Callable[[], Engine], what: str, stopping: asyncio.Ev
 async def serve_sync(process: Process) -> None:
     """Run the sync service, which asks a cohort service who the members are."""
     async with process.stack:
+        process.show_metrics()
         app = await process.add_sync(process.options.cohort_target)
         await process.serve(process.server.bind(), app)

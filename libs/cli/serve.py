@@ -47,6 +47,16 @@ DestinationHost = Annotated[
     ),
 ]
 
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST:]PORT",
+        envvar="COHORT_METRICS",
+        help="Serve metrics for Prometheus over HTTP here, on loopback unless a host is named. [off]",
+    ),
+]
+
+MOST_PORT = 65_535
 DEFAULT_DATA = Path("data")
 DEFAULT_LISTEN = "127.0.0.1:50051"
 
@@ -76,6 +86,7 @@ def serve(
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
     destination_host: DestinationHost = None,
+    metrics: Metrics = None,
 ) -> None:
     """Run everything in one process on one port: ingest, cohort and sync.
 
@@ -87,7 +98,16 @@ def serve(
     from libs.cli import compose
 
     hosts = tuple(destination_host or ())
-    _run(compose.serve_all, data_dir, listen, insecure, allow_plaintext, time_zone=time_zone, hosts=hosts)
+    _run(
+        compose.serve_all,
+        data_dir,
+        listen,
+        insecure,
+        allow_plaintext,
+        time_zone=time_zone,
+        hosts=hosts,
+        metrics=metrics,
+    )
 
 
 def ingest(
@@ -96,6 +116,7 @@ def ingest(
     time_zone: TimeZone = None,
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
+    metrics: Metrics = None,
 ) -> None:
     """Run the ingest service: takes events, and is the only process that writes the event log.
 
@@ -103,7 +124,15 @@ def ingest(
     """
     from libs.cli import compose
 
-    _run(compose.serve_ingest, data_dir, listen, insecure, allow_plaintext, time_zone=time_zone)
+    _run(
+        compose.serve_ingest,
+        data_dir,
+        listen,
+        insecure,
+        allow_plaintext,
+        time_zone=time_zone,
+        metrics=metrics,
+    )
 
 
 def cohort(
@@ -111,6 +140,7 @@ def cohort(
     listen: Listen = "127.0.0.1:50052",
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
+    metrics: Metrics = None,
 ) -> None:
     """Run the cohort service: reads the event log in the same data directory and answers who is in.
 
@@ -120,7 +150,7 @@ def cohort(
     """
     from libs.cli import compose
 
-    _run(compose.serve_cohort, data_dir, listen, insecure, allow_plaintext)
+    _run(compose.serve_cohort, data_dir, listen, insecure, allow_plaintext, metrics=metrics)
 
 
 def sync(
@@ -130,6 +160,7 @@ def sync(
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
     destination_host: DestinationHost = None,
+    metrics: Metrics = None,
 ) -> None:
     """Run the sync service: keeps destinations in step with the cohorts of a cohort service.
 
@@ -146,6 +177,7 @@ def sync(
         allow_plaintext,
         cohort_target=cohort_target,
         hosts=hosts,
+        metrics=metrics,
     )
 
 
@@ -159,6 +191,7 @@ def _run(
     time_zone: str | None = None,
     cohort_target: str = "",
     hosts: tuple[str, ...] = (),
+    metrics: str | None = None,
 ) -> None:
     """Check the options, then serve until told to stop."""
     from libs.cli.compose import Options, Process
@@ -172,7 +205,16 @@ def _run(
         raise Failed("set COHORT_API_KEY to the key that clients must send, or start with --insecure")
     _log_to_stderr()
     sys.setswitchinterval(SWITCH_SECONDS)
-    options = Options(data_dir.absolute(), listen, api_key, insecure, time_zone, cohort_target, hosts)
+    options = Options(
+        data_dir.absolute(),
+        listen,
+        api_key,
+        insecure,
+        time_zone,
+        cohort_target,
+        hosts,
+        _metrics_address(metrics),
+    )
 
     async def main() -> None:
         await serving(Process(options))
@@ -185,7 +227,7 @@ def _run(
 
 def _check_listen(listen: str, insecure: bool, allow_plaintext: bool) -> None:
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not host or not port.isdecimal() or int(port) > MOST_PORT:
         raise Failed(f"--listen is HOST:PORT, as in {DEFAULT_LISTEN}, not {listen}")
     if _is_loopback(host):
         return
@@ -196,6 +238,16 @@ def _check_listen(listen: str, insecure: bool, allow_plaintext: bool) -> None:
             f"{host} is beyond this machine and nothing is encrypted yet; listen on 127.0.0.1, or say "
             f"--allow-plaintext where the network is private"
         )
+
+
+def _metrics_address(metrics: str | None) -> tuple[str, int] | None:
+    """Return the host and port of --metrics, which may be a port alone: loopback."""
+    if metrics is None:
+        return None
+    host, _, port = metrics.rpartition(":")
+    if not port.isdecimal() or int(port) > MOST_PORT:
+        raise Failed(f"--metrics is PORT or HOST:PORT, as in 9464, not {metrics}")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _is_loopback(host: str) -> bool:

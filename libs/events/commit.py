@@ -20,6 +20,7 @@ from libs.events import profile as profiles
 from libs.events.batch import Batch, Strings, Upsert
 from libs.events.block import NO_ROWS, Block
 from libs.events.dedupe import Dedupe
+from libs.events.intake import Intake
 from libs.events.keeper import Keeper
 from libs.events.log import MAX_ROWS, EventLog, Position
 from libs.events.run_files import RunFiles
@@ -91,6 +92,7 @@ class Committer:
         self._keeper = Keeper()
         files = RunFiles(log.environment.folder / "dedupe", log.log_id, self._position)
         self._dedupe = Dedupe(log.seed, dedupe_window, self._lookup, files, self._keeper)
+        self.intake = Intake()
         self._txn: Any = None
         self._remember(now - dedupe_window, files.covered)
 
@@ -117,6 +119,7 @@ class Committer:
             dictionary.saved(length)
         self._dedupe.add(rows.hashes, rows.hashed_rows, now, position)
         self._position = position
+        self.intake = self.intake.after(zip(fresh, receipts, strict=True))
         self._index_strings()
         written = iter(receipts)
         return [next(written) if answer is None else answer for answer in answers]

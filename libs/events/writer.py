@@ -10,8 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from libs.clock import Clock
-from libs.errors import Invalid, Overloaded, Unavailable
+from libs.errors import Fault, Invalid, Overloaded, Unavailable
 from libs.events.commit import Committer, Receipt, Submission
+from libs.events.intake import Intake
 from libs.events.log import EventLog
 
 MAX_WAITING_ITEMS = 1_000_000
@@ -34,6 +35,8 @@ class Writer:
     ) -> None:
         self._clock = clock
         self._committed = committed
+        self._log = log
+        self._trouble = ""
         self._committer = Committer(log, dedupe_window, clock())
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._held: Submission | None = None
@@ -42,6 +45,26 @@ class Writer:
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def intake(self) -> Intake:
+        """What was taken in since this began."""
+        return self._committer.intake
+
+    @property
+    def waiting(self) -> int:
+        """How many events and customers wait to be written, or are being written."""
+        return self._waiting
+
+    @property
+    def trouble(self) -> str:
+        """Why the last commit was not written, for want of room or of a healthy disk; "" where it was."""
+        return self._trouble if self._thread.is_alive() else "the thread that writes the log has ended"
+
+    def probe(self) -> None:
+        """Write and delete something, so that trouble that has passed is known to have. Raises as commits do."""
+        self._log.environment.probe()
+        self._trouble = ""
 
     def submit(self, submission: Submission) -> Future[Receipt]:
         """Queue a request. The future's receipt means it is on disk. Raises `Overloaded` or `Unavailable`."""
@@ -101,11 +124,20 @@ class Writer:
                 for submission in group:
                     self._answer([submission])
             else:
+                self._trouble = _trouble(error)
                 group[0].receipt.set_exception(error)
             return
+        self._trouble = ""
         self._committed()
         for submission, receipt in zip(group, receipts, strict=True):
             if isinstance(receipt, Invalid):
                 submission.receipt.set_exception(receipt)
             else:
                 submission.receipt.set_result(receipt)
+
+
+def _trouble(error: Exception) -> str:
+    """Say what an error means for those who would write next; "" where it is the request's own."""
+    if isinstance(error, Overloaded):
+        return error.message
+    return "" if isinstance(error, Fault) else f"the log cannot be written ({type(error).__name__})"

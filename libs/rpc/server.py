@@ -8,7 +8,7 @@ RPC that a servicer does not override answers UNIMPLEMENTED.
 import asyncio
 import hmac
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,6 +24,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from libs.errors import Fault, Invalid, NotBuilt, frames
 from libs.rpc import MESSAGE_OPTIONS
 from libs.rpc.errors import Context, abort
+from libs.rpc.metrics import Calls
 
 DRAIN_SECONDS = 20.0
 """How long calls under way may go on after SIGTERM."""
@@ -89,9 +90,10 @@ async def fail(context: Context, method: MethodDescriptor, error: Exception) -> 
 class Registrar:
     """Turns a servicer into handlers that authorise, decode and report errors, and adds them to a server."""
 
-    def __init__(self, server: grpc.aio.Server, authorizer: Authorizer) -> None:
+    def __init__(self, server: grpc.aio.Server, authorizer: Authorizer, calls: Calls) -> None:
         self._server = server
         self._authorizer = authorizer
+        self._calls = calls
 
     def add(self, service: ServiceDescriptor, servicer: object) -> None:
         """Serve every method of `service` by `servicer`'s coroutine of the same name."""
@@ -118,9 +120,8 @@ class Registrar:
             call = self._stream(method, behaviour)
         else:
             call = self._unary(method, behaviour)
-        handler: grpc.RpcMethodHandler[Any, Any] = make(
-            call, decoder(GetMessageClass(method.input_type)), _encode
-        )
+        call, decode = self._calls.measure(method, call, decoder(GetMessageClass(method.input_type)))
+        handler: grpc.RpcMethodHandler[Any, Any] = make(call, decode, _encode)
         return handler
 
     def _unary(self, method: MethodDescriptor, behaviour: Callable[..., Awaitable[Message]]) -> Any:
@@ -187,10 +188,10 @@ class Endless(Protocol):
 class Server:
     """One listening port with services, health and reflection on it.
 
-    `address` is HOST:PORT; port 0 takes a free one, which `bind` returns.
+    `address` is HOST:PORT; port 0 takes a free one, which `bind` returns. `calls` measures them.
     """
 
-    def __init__(self, address: str, api_key: str | None = None) -> None:
+    def __init__(self, address: str, api_key: str | None = None, calls: Calls | None = None) -> None:
         self._address = address
         self._server = grpc.aio.server(
             options=[
@@ -198,7 +199,7 @@ class Server:
                 ("grpc.so_reuseport", 0),  # a second server on a port must fail, not take half of the calls
             ]
         )
-        self._registrar = Registrar(self._server, Authorizer(api_key))
+        self._registrar = Registrar(self._server, Authorizer(api_key), calls or Calls())
         self._health = health.aio.HealthServicer()
         self._names: list[str] = []
         self._endless: list[Endless] = []
@@ -231,9 +232,18 @@ class Server:
 
     async def set_serving(self, serving: bool) -> None:
         """Report every service, and the server as a whole, as SERVING or NOT_SERVING."""
+        await self.set_health(dict.fromkeys(self._names, serving))
+
+    async def set_health(self, serving: Mapping[str, bool]) -> None:
+        """Report services by full name as SERVING or NOT_SERVING; one that is not named serves.
+
+        The server as a whole serves while all of them do.
+        """
         state = health_pb2.HealthCheckResponse
+        whole = {"": all(serving.values())}
         for name in ("", *self._names):
-            await self._health.set(name, state.SERVING if serving else state.NOT_SERVING)
+            serves = (whole | dict(serving)).get(name, True)
+            await self._health.set(name, state.SERVING if serves else state.NOT_SERVING)
 
     async def stop(self) -> None:
         """Take no new calls, let those under way end, end those that have no end, and close the port."""

@@ -27,6 +27,9 @@ MAP_BYTES = 1 << 40
 """Address space, not memory or disk: 1 TiB, far above what one project's log can reach on one disk."""
 MAX_READERS = 512
 META = b"meta"
+PROBE = b"probe"
+PROBE_BYTES = 1 << 20
+"""More than most commits take, so that a disk with room for a page does not count as one with room."""
 
 
 class StorageError(Exception):
@@ -155,6 +158,13 @@ class Environment:
                 yield txn
         except (lmdb.MapFullError, lmdb.DiskError) as error:
             raise Overloaded("STORAGE_FULL", f"no room to write {self.kind}: {error}", 30.0) from error
+
+    def probe(self) -> None:
+        """Write a little and take it away again. Raises `Overloaded` where there is no room."""
+        with self.write() as txn:
+            txn.put(PROBE, bytes(PROBE_BYTES), db=self._meta)
+        with self.write() as txn:
+            txn.delete(PROBE, db=self._meta)
 
     def disk_bytes(self) -> int:
         """Return what the data file takes on disk: it is sparse."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from prometheus_client import CollectorRegistry
+
 from libs.clock import Clock, system_clock
 from libs.storage.projects import Project, read_default
 from services.sync.destinations.addresses import Hosts
@@ -11,6 +13,7 @@ from services.sync.destinations.facebook.account import Accounts
 from services.sync.destinations.opener import Opener
 from services.sync.destinations.retrying import Patience
 from services.sync.lifecycle import Lifecycle
+from services.sync.measures import Measures
 from services.sync.members import Members
 from services.sync.registry import Registry
 from services.sync.runner import Runner
@@ -26,8 +29,11 @@ class SyncApp:
     Nothing falls due before `start`, and the cohort service need not be there before that.
     """
 
-    def __init__(self, store: Store, members: Members, runner: Runner, servicer: SyncServicer) -> None:
+    def __init__(
+        self, store: Store, members: Members, runner: Runner, servicer: SyncServicer, measures: Measures
+    ) -> None:
         self.servicer = servicer
+        self._measures = measures
         self._store = store
         self._members = members
         self._runner = runner
@@ -43,11 +49,12 @@ class SyncApp:
         allow_loopback: bool = False,
         destination_hosts: Iterable[str] = (),
         patience: Patience | None = None,
+        shown_in: CollectorRegistry | None = None,
     ) -> "SyncApp":
         """Open the service over `data_dir`/sync. Members come from the cohort service at HOST:PORT.
 
         `allow_loopback` lets destinations be on this machine, `destination_hosts` names HOST:PORT of others;
-        `patience` says how long they are borne with.
+        `patience` says how long they are borne with; what Prometheus is shown goes into `shown_in`.
         Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
         """
         store = Store(data_dir)
@@ -58,10 +65,11 @@ class SyncApp:
         lifecycle = Lifecycle(store, registry, zone)
         hosts = Hosts(allow_loopback, frozenset(host.lower() for host in destination_hosts))
         opener = Opener(clock, Accounts(clock), hosts, patience or Patience())
-        runner = Runner(store, lifecycle, members, opener.open, clock)
+        measures = Measures(store, shown_in)
+        runner = Runner(store, lifecycle, members, opener.open, clock, measures)
         await runner.recover()
         parts = Parts(store, registry, lifecycle, runner, members, opener, clock, data_dir)
-        return cls(store, members, runner, SyncServicer(parts))
+        return cls(store, members, runner, SyncServicer(parts), measures)
 
     async def start(self) -> None:
         """Run what is due and what falls due."""
@@ -73,6 +81,7 @@ class SyncApp:
 
     async def close(self) -> None:
         """Close what is open. No call may be under way."""
+        self._measures.close()
         await self._members.close()
         await self._store.close()
 

@@ -16,6 +16,7 @@ from libs.clock import Clock
 from libs.errors import Fault, Overloaded, frames
 from services.sync.destinations.base import Blocked, DeliveryError, Target
 from services.sync.lifecycle import COHORT_DELETED, STOPPED, Lifecycle, Outcome
+from services.sync.measures import Measures
 from services.sync.members import CohortGone, Members, MembersError
 from services.sync.model import Destination, Run, RunId, RunState, Sync, SyncId, SyncState
 from services.sync.progress import Cancelled, RunError, Stopped
@@ -43,7 +44,9 @@ class Runner:
         members: Members,
         open_target: Callable[[Destination], Awaitable[Target]],
         clock: Clock,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures(store)
         self._store = store
         self._lifecycle = lifecycle
         self._members = members
@@ -117,7 +120,8 @@ class Runner:
 
     async def _perform(self, sync: Sync, run: Run) -> None:
         log.info("run began", sync_id=sync.sync_id, run_id=run.run_id)
-        attempts = 0
+        self._measures.began()
+        attempts, destination = 0, None
         state, error, pause = RunState.FAILED, STOPPED, ""
         try:
             with self._store.read() as txn:
@@ -151,6 +155,7 @@ class Runner:
             )
         ended = await self._end(sync.sync_id, run.run_id, state, error, attempts, pause)
         self.follow(sync.sync_id)
+        self._measures.ended(destination.settings if destination else None, ended)
         log.info(
             "run ended",
             sync_id=sync.sync_id,

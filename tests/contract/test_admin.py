@@ -70,3 +70,23 @@ def test_the_rest_of_admin_is_not_built_and_says_so(api: Client, method: str) ->
 )
 def test_bytes_are_written_with_three_digits(number: float, text: str) -> None:
     assert size(number) == text
+
+
+def test_status_says_what_was_taken_in_and_a_repeat_counts_once(api: Client) -> None:
+    twice = event("a", eventId="1")
+    api.send(twice, twice, event("None"), event("b"))
+    for _ in range(2):
+        api.call("SendEvents", {"events": [event("c")], "requestId": "r"})
+    api.call(
+        "UpsertCustomers",
+        {"customers": [{"customerId": "a"}, {"customerId": "b", "data": {"gender": "robot"}}]},
+    )
+    taken = {name: int(number) for name, number in api.call("GetStatus")["intake"].items()}
+    assert taken.pop("commits") >= 3
+    assert taken == {
+        "eventsAccepted": 3,
+        "eventsDuplicate": 1,
+        "eventsRejected": 1,
+        "customersAccepted": 1,
+        "customersRejected": 1,
+    }

@@ -23,6 +23,7 @@ from libs.gen.cohort.v1 import (
     sync_pb2,
     sync_pb2_grpc,
 )
+from libs.rpc.metrics import Calls
 from libs.rpc.server import Server
 
 SERVICES = (
@@ -84,7 +85,9 @@ def _servicer(service: ServiceDescriptor, base: type, fakes: Fakes) -> Any:
 
 @contextmanager
 def serving(
-    services: Iterable[tuple[ServiceDescriptor, object]], api_key: str | None = None
+    services: Iterable[tuple[ServiceDescriptor, object]],
+    api_key: str | None = None,
+    calls: Calls | None = None,
 ) -> Iterator[str]:
     """Serve services on a free port, from a thread with a loop of its own; yields HOST:PORT."""
     loop = asyncio.new_event_loop()
@@ -95,7 +98,7 @@ def serving(
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
 
     async def start() -> tuple[Server, int]:
-        server = Server("127.0.0.1:0", api_key)
+        server = Server("127.0.0.1:0", api_key, calls)
         for service, servicer in services:
             server.add(service, servicer)
         port = await server.start()

@@ -135,16 +135,66 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("revision", "parts", "lag", "version")
+    __slots__ = ("revision", "parts", "lag", "version", "intake", "calls", "services")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     LAG_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    INTAKE_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
     revision: str
     parts: _containers.RepeatedCompositeFieldContainer[PartSize]
     lag: _duration_pb2.Duration
     version: str
-    def __init__(self, revision: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[PartSize, _Mapping]]] = ..., lag: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., version: _Optional[str] = ...) -> None: ...
+    intake: Intake
+    calls: _containers.RepeatedCompositeFieldContainer[CallStatus]
+    services: _containers.RepeatedCompositeFieldContainer[ServiceStatus]
+    def __init__(self, revision: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[PartSize, _Mapping]]] = ..., lag: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., version: _Optional[str] = ..., intake: _Optional[_Union[Intake, _Mapping]] = ..., calls: _Optional[_Iterable[_Union[CallStatus, _Mapping]]] = ..., services: _Optional[_Iterable[_Union[ServiceStatus, _Mapping]]] = ...) -> None: ...
+
+class Intake(_message.Message):
+    __slots__ = ("events_accepted", "events_duplicate", "events_rejected", "customers_accepted", "customers_rejected", "commits", "waiting")
+    EVENTS_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_REJECTED_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMERS_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMERS_REJECTED_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    events_accepted: int
+    events_duplicate: int
+    events_rejected: int
+    customers_accepted: int
+    customers_rejected: int
+    commits: int
+    waiting: int
+    def __init__(self, events_accepted: _Optional[int] = ..., events_duplicate: _Optional[int] = ..., events_rejected: _Optional[int] = ..., customers_accepted: _Optional[int] = ..., customers_rejected: _Optional[int] = ..., commits: _Optional[int] = ..., waiting: _Optional[int] = ...) -> None: ...
+
+class CallStatus(_message.Message):
+    __slots__ = ("service", "method", "calls", "failed", "median", "p99")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    P99_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    method: str
+    calls: int
+    failed: int
+    median: _duration_pb2.Duration
+    p99: _duration_pb2.Duration
+    def __init__(self, service: _Optional[str] = ..., method: _Optional[str] = ..., calls: _Optional[int] = ..., failed: _Optional[int] = ..., median: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., p99: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ServiceStatus(_message.Message):
+    __slots__ = ("service", "serving", "reason")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    serving: bool
+    reason: str
+    def __init__(self, service: _Optional[str] = ..., serving: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class PartSize(_message.Message):
     __slots__ = ("part", "disk_bytes", "memory_bytes")

@@ -125,7 +125,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetStatus(self, request, context):
-        """Says how the server is: revision, bytes, lag.
+        """Says how the server is: revision, bytes, lag, and what it has done since it began.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
