@@ -16,7 +16,7 @@ $(READY): requirements.lock pyproject.toml
 	touch $(READY)
 
 demo: setup
-	$(BIN)/python -m libs.cli.demo $(if $(KEEP),--keep)
+	$(BIN)/python -m libs.cli.demo $(if $(KEEP),--keep) $(if $(DATA),--data)
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)

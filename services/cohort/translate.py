@@ -75,7 +75,7 @@ class _Reader:
 
     def _sequence(self, message: rule_pb2.Sequence, path: str, depth: int) -> Sequence:
         if not MIN_STEPS <= len(message.steps) <= MAX_STEPS:
-            bad(f"{path}.steps", f"are {MIN_STEPS} to {MAX_STEPS}")
+            bad(f"{path}.steps", f"a sequence has {MIN_STEPS} to {MAX_STEPS} steps")
         return Sequence(
             tuple(
                 self._step(each, f"{path}.steps[{place}]", depth + 1)

@@ -28,7 +28,8 @@ def read_span(message: rule_pb2.Span, path: str) -> Span:
         bad(f"{path}.unit", "is required: MINUTE, HOUR, DAY, WEEK or MONTH")
     unit = Unit(rule_pb2.Span.Unit.Name(message.unit))
     if not 1 <= message.amount <= MAX_AMOUNT[unit]:
-        bad(f"{path}.amount", f"must be from 1 to {MAX_AMOUNT[unit]:,} (36,500 days)")
+        days = "" if unit is Unit.DAY else f" ({MAX_DAYS:,} days)"
+        bad(f"{path}.amount", f"must be from 1 to {MAX_AMOUNT[unit]:,} {unit.value.lower()}s{days}")
     return Span(message.amount, unit)
 
 

@@ -1,6 +1,6 @@
 """How do contract tests talk to ingest and cohort? In JSON form, by what reflection says of the services."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -156,12 +156,19 @@ class Client:
 
 @contextmanager
 def served(
-    folder: Path, *, zone: str = "UTC", api_key: str | None = None, clock: StepClock | None = None
+    folder: Path,
+    *,
+    zone: str = "UTC",
+    api_key: str | None = None,
+    clock: StepClock | None = None,
+    fill: Callable[[Engine], None] | None = None,
 ) -> Iterator[tuple[str, StepClock]]:
-    """Serve ingest, admin and cohort over a folder; yields (HOST:PORT, the clock)."""
+    """Serve ingest, admin and cohort over a folder; yields (HOST:PORT, the clock). `fill` puts data in first."""
     clock = clock or StepClock()
     engine = Engine(EventLog(folder / "log"), Calendar(ZoneInfo(zone)), clock, writable=True)
     store = CohortStore(folder / "saved")
+    if fill:
+        fill(engine)
     services = [
         (INGEST, IngestServicer(engine, clock)),
         (ADMIN, AdminServicer(engine)),

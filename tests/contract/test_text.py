@@ -237,7 +237,7 @@ MISTAKES: list[tuple[str, int, int, str]] = [
     ("view where a = 1e999", 1, 16, "finite number"),
     ("sum of a of view >= 1e999", 1, 21, "finite number"),
     ("``", 1, 1, "is required"),
-    ("a then b then c then d then e then f then g then h then i", 1, 1, "are 2 to 8"),
+    ("a then b then c then d then e then f then g then h then i", 1, 1, "has 2 to 8 steps"),
 ]
 
 

@@ -1,11 +1,13 @@
-"""How is the demo run? `python -m libs.cli.demo [--keep]`; exits 0, or 1 at the first surprise."""
+"""How is the demo run? `python -m libs.cli.demo [--keep | --data]`; exits 0, or 1 at the first surprise."""
 
+import io
 import shlex
 import signal
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -23,8 +25,8 @@ from libs.cli.output import note, say
 from libs.cli.session import Session
 
 
-def play(keep: bool) -> None:
-    """Play the whole demo."""
+def play(keep: bool, data: bool) -> None:
+    """Play the whole demo; or, for its `data` alone, bring that in and leave the server up."""
     started = time.monotonic()
     today = datetime.now(UTC).date()
     say(
@@ -50,6 +52,9 @@ def play(keep: bool) -> None:
             try:
                 story = Story(session, audience, url, today)
                 story.bring_in(journey)
+                if data:
+                    stay(target, DATA_COMMANDS)
+                    return
                 for question in cohorts.questions(today):
                     story.ask(question)
                 cohort_id = story.save(cohorts.lapsed(today))
@@ -61,28 +66,41 @@ def play(keep: bool) -> None:
                 story.show_difference(run_id, enter, leave)
                 heading(f"That was the demo: {time.monotonic() - started:.0f} s.")
                 if keep:
-                    stay(target, sync_id, sorted(enter)[0])
+                    stay(target, commands(sync_id, sorted(enter)[0]))
             except grpc.RpcError as error:
                 raise Surprise(explain(error, session.targets())) from error
             finally:
                 session.close()
 
 
-def stay(target: str, sync_id: str, customer: str) -> None:
-    """Leave the server up and say what to try, until Ctrl-C."""
-    command = f"{shlex.quote(sys.executable)} -m libs.cli.main --target {target}"
+LAPSED = shlex.quote("Lapsed regulars")
+DATA_COMMANDS = (
+    "catalog purchase",
+    f"run {shlex.quote('purchase where price > 20 in last 30 days')}",
+)
+"""What to try on the data alone; docs/rules.md has a hundred more."""
+
+
+def commands(sync_id: str, customer: str) -> Sequence[str]:
+    """Return what to try when the demo was played."""
     rule = "purchase at least 2000 times and not coupon_redemption in last 90 days"
-    say("The server stays up. In another terminal, from this directory:\n")
-    for rest in (
+    return (
         "catalog purchase",
         "list",
-        f"show {shlex.quote('Lapsed regulars')}",
-        f"members {shlex.quote('Lapsed regulars')} --fields age,income,kids",
+        f"show {LAPSED}",
+        f"members {LAPSED} --fields age,income,kids",
         f"check {customer}",
         f"customers events {customer} --limit 5",
         f"run {shlex.quote(rule)} --nodes",
         f"syncs runs {sync_id}",
-    ):
+    )
+
+
+def stay(target: str, try_next: Sequence[str]) -> None:
+    """Leave the server up and say what to try, until Ctrl-C."""
+    command = f"{shlex.quote(sys.executable)} -m libs.cli.main --target {target}"
+    say("The server stays up. In another terminal, from this directory:\n")
+    for rest in try_next:
         say(f"  {command} {rest}")
     say("\nCtrl-C here ends it and removes its data.")
     try:
@@ -95,11 +113,16 @@ def main(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the server up, with commands to try next.")
     ] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="Bring the data in, leave the server up, and tell no story.")
+    ] = False,
 ) -> None:
     """Show what Cohort does, on real data, in about two minutes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a story told through a pipe is told as it happens
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with the demo
     try:
-        play(keep)
+        play(keep, data)
     except (Surprise, Failed) as error:
         note(f"error: {error}")
         raise typer.Exit(1) from error
