@@ -18,6 +18,7 @@ from libs.clock import Clock
 from libs.errors import OutOfRange, Refused
 from libs.events.batch import Scalar
 from libs.events.commit import Receipt, Submission
+from libs.events.erasures import Erasure, no_such_erasure
 from libs.events.intake import Intake
 from libs.events.log import EventLog, LoggedEvent
 from libs.events.writer import Writer
@@ -33,6 +34,7 @@ from libs.index.plan import Did, Plan
 from libs.index.profile_store import ProfileStore
 from libs.index.snapshot import Snapshot
 from libs.index.store import SegmentStore
+from libs.storage.requests import RequestIds
 
 SHARD = "0"
 """The name of the one shard there is."""
@@ -88,6 +90,7 @@ class Engine:
             calendar, log.names, log.values, log.customers, store=self._store, seal_rows=seal_rows
         )
         self._seal_rows = seal_rows
+        self._requests = RequestIds(log.environment)
         self._lock = threading.Lock()
         self._closed = False
         load(self._index, self._store, log, _nothing)
@@ -95,6 +98,8 @@ class Engine:
         self._index.profiles, self._profiled = self._profiles.load(log.end())
         for changed in log.profiles_between(self._profiled, self._index.position):
             self._index.profiles.update(changed)
+        with log.environment.read() as txn:
+            self._index.erase(log.erasures.masked(txn))
         log.refresh()
         self._keeper = Keeper(self.catch_up) if writable else None
         committed = self._keeper.wake if self._keeper else _nothing
@@ -206,11 +211,43 @@ class Engine:
         listed = numbers.tolist() if isinstance(numbers, np.ndarray) else numbers
         return self._log.customers.strings(listed)
 
+    def present(self, numbers: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Leave out who was erased since: a chain of pages may have begun before, (n,) uint32."""
+        self.catch_up()
+        erased = self._index.erased
+        if not erased:
+            return numbers
+        return numbers[[number not in erased for number in numbers.tolist()]]
+
+    def was_erased(self, number: int) -> bool:
+        """Say whether a customer was erased, by number: one of an answer that was begun before."""
+        self.catch_up()
+        return number in self._index.erased
+
     def profiles(
         self, snapshot: Snapshot, customers: NDArray[np.uint32], fields: Collection[str] = ()
     ) -> list[dict[str, Scalar]]:
         """Return customers' profiles as a snapshot has them, in order: all attributes, or those of `fields`."""
         return snapshot.profiles.data(customers, fields, snapshot.names, snapshot.values)
+
+    def erasures(self, after: bytes = b"") -> list[tuple[bytes, Erasure]]:
+        """Return (key, erasure) of those not yet acknowledged by destinations, oldest first, behind a key."""
+        with self._log.environment.read() as txn:
+            return list(self._log.erasures.pending(txn, after))
+
+    def confirm_erasure(self, key: bytes, request: tuple[str, bytes] | None) -> None:
+        """Note that no destination holds an erased customer. Raises `Missing`, `Overloaded`.
+
+        `request` is (request_id, fingerprint) where the client named it: a repeat changes nothing.
+        """
+        with self._log.environment.write() as txn:
+            now = self._clock()
+            if request and self._requests.find(txn, *request, now) is not None:
+                return
+            if not self._log.erasures.confirm(txn, key):
+                raise no_such_erasure()
+            if request:
+                self._requests.record(txn, *request, now, b"")
 
     def events(self, log_rows: NDArray[np.int64]) -> list[LoggedEvent]:
         """Read events back as they were sent, in the order of their log rows given."""

@@ -1,9 +1,10 @@
-"""What is known about a customer? `cohort customers import|show|events`."""
+"""What is known about a customer? `cohort customers import|show|events|delete|erasures`."""
 
 from typing import Annotated
 
 import typer
 
+from libs.cli import erasures
 from libs.cli.importing import command as importing
 from libs.cli.options import Everything, Json, Limit
 from libs.cli.output import count, instant, note, pairs, plain, scalar, show_facts, show_json, show_table
@@ -11,8 +12,12 @@ from libs.cli.paging import listing
 from libs.cli.session import session_of
 from libs.gen.cohort.v1 import ingest_pb2
 
-app = typer.Typer(no_args_is_help=True, help="Import and show customer data and a customer's events.")
+app = typer.Typer(
+    no_args_is_help=True, help="Import, show and erase customer data, and show a customer's events."
+)
 app.command("import")(importing.import_customers)
+app.command("delete")(erasures.delete)
+app.command("erasures")(erasures.list_erasures)
 
 Customer = Annotated[str, typer.Argument(help="The customer's id.")]
 

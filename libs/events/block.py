@@ -21,11 +21,15 @@ from numpy.typing import NDArray
 from libs.events.batch import Kind
 
 MAGIC = b"CB"
-FORMAT = 1
+FORMAT = 2
+PLAIN_FORMAT = 1
+"""Of a block without erasures: an older version reads it."""
 PREFIX_BYTES = 12
 ALIGN = 8
 DTYPES: dict[Kind, Any] = {Kind.STRING: np.uint32, Kind.NUMBER: np.float64, Kind.BOOL: np.bool_}
 NO_ROWS = np.empty(0, np.uint32)
+NOBODY = np.uint32(0xFFFFFFFF)
+"""The customer of a row whose event was erased: nothing else is left of it but its place."""
 
 
 class DamagedBlockError(Exception):
@@ -56,7 +60,8 @@ class Block:
 
     `first_row` is the number of events before it in the log and `arrival` the ms instant it was taken in.
     `customers`, `event_types` are (rows,) uint32; `times` (rows,) int64 ms; event id i is
-    `event_ids[id_ends[i - 1]:id_ends[i]]`, UTF-8, empty for none; `profiles` is (changed,) uint32.
+    `event_ids[id_ends[i - 1]:id_ends[i]]`, UTF-8, empty for none; `profiles` is (changed,) uint32. `erased` are
+    the customers erased by this commit, ascending, (n,) uint32. A row that was blanked has `NOBODY` as customer.
     """
 
     revision: int
@@ -69,11 +74,17 @@ class Block:
     event_ids: bytes = b""
     columns: tuple[BlockColumn, ...] = ()
     profiles: NDArray[np.uint32] = field(default_factory=lambda: NO_ROWS)
+    erased: NDArray[np.uint32] = field(default_factory=lambda: NO_ROWS)
 
     @property
     def rows(self) -> int:
         """How many events there are."""
         return len(self.customers)
+
+    @property
+    def is_blanked(self) -> bool:
+        """Whether some of its events were erased."""
+        return bool((self.customers == NOBODY).any())
 
     def event_id(self, row: int) -> str:
         """Return the event id of a row, "" for none."""
@@ -97,6 +108,8 @@ class _Header(msgspec.Struct, array_like=True):
     arrival: int
     lengths: list[int]
     columns: list[tuple[int, int, bool]]
+    erased: int = 0
+    """How many customers were erased: a last array has them."""
 
 
 def join_ids(ids: list[str]) -> tuple[NDArray[np.uint32], bytes]:
@@ -122,15 +135,21 @@ def encode(block: Block) -> bytes:
         shapes.append((column.attribute, int(column.kind), column.rows is None))
         arrays.append(NO_ROWS if column.rows is None else column.rows)
         arrays.append(column.values)
+    lengths = [len(array) for array in arrays]
+    if len(block.erased):
+        arrays.append(block.erased.astype("<u4", copy=False))
     header = msgspec.msgpack.encode(
-        _Header(block.revision, block.first_row, block.arrival, [len(a) for a in arrays], shapes)
+        _Header(block.revision, block.first_row, block.arrival, lengths, shapes, len(block.erased))
     )
     parts = [len(header).to_bytes(4, "little"), header, bytes(-(PREFIX_BYTES + len(header)) % ALIGN)]
     for array in arrays:
         data = np.ascontiguousarray(array).tobytes()
         parts += (data, bytes(-len(data) % ALIGN))
     body = b"".join(parts)
-    return MAGIC + bytes((FORMAT, 0)) + zlib.crc32(body).to_bytes(4, "little") + body
+    plain = not len(block.erased) and not block.is_blanked
+    return (
+        MAGIC + bytes((PLAIN_FORMAT if plain else FORMAT, 0)) + zlib.crc32(body).to_bytes(4, "little") + body
+    )
 
 
 def decode(data: bytes, *, check: bool = True) -> Block:
@@ -165,6 +184,7 @@ def decode(data: bytes, *, check: bool = True) -> Block:
         ids.tobytes(),
         tuple(columns),
         profiles,
+        cursor.last(np.uint32, header.erased),
     )
 
 
@@ -187,6 +207,11 @@ class _Cursor:
     lengths: Any
 
     def take(self, dtype: Any) -> NDArray[Any]:
-        array = np.frombuffer(self.data, dtype, next(self.lengths), self.offset)
+        return self.last(dtype, next(self.lengths))
+
+    def last(self, dtype: Any, length: int) -> NDArray[Any]:
+        if not length:
+            return np.empty(0, dtype)
+        array = np.frombuffer(self.data, dtype, length, self.offset)
         self.offset += -(-array.nbytes // ALIGN) * ALIGN
         return array

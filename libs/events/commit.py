@@ -51,6 +51,8 @@ class Submission:
 
     batch: Batch | None = None
     upserts: list[Upsert] = field(default_factory=list)
+    erase: list[str] = field(default_factory=list)
+    """Customers to erase; such a request has nothing else, and a commit of its own."""
     rejected: list[Refusal] = field(default_factory=list)
     request: tuple[str, bytes] | None = None
     receipt: Future[Receipt] = field(default_factory=Future)
@@ -63,7 +65,7 @@ class Submission:
     @property
     def items(self) -> int:
         """How much work it is: events and customers."""
-        return self.rows + len(self.upserts)
+        return self.rows + len(self.upserts) + len(self.erase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +110,17 @@ class Committer:
             fresh = [s for s, answer in zip(group, answers, strict=True) if answer is None]
             rows = self._deduplicate(fresh, now)
             changed = self._upsert(txn, fresh)
-            position, data = self._block(rows, changed, now)
+            erased = self._erase(txn, fresh, now)
+            position, data = self._block(rows, changed, erased, now)
             if data:
                 log.put(txn, self._position.rows, position, data)
-            receipts = self._receipts(fresh, rows.kept, position.revision)
+            receipts = self._receipts(fresh, rows.kept, len(erased), position.revision)
             for submission, receipt in zip(fresh, receipts, strict=True):
                 self._record(txn, submission, receipt, now)
             lengths = [dictionary.save(txn) for dictionary in log.dictionaries]
         for dictionary, length in zip(log.dictionaries, lengths, strict=True):
             dictionary.saved(length)
+        log.customers.retire(erased.tolist())
         self._dedupe.add(rows.hashes, rows.hashed_rows, now, position)
         self._position = position
         self.intake = self.intake.after(zip(fresh, receipts, strict=True))
@@ -168,10 +172,24 @@ class Committer:
         table = log.environment["profiles"]
         return profiles.upsert(txn, table, upserts, log.customers, log.names, log.values)
 
-    def _block(self, rows: _Rows, changed: NDArray[np.uint32], now: int) -> tuple[Position, bytes]:
+    def _erase(self, txn: Any, group: list[Submission], now: int) -> NDArray[np.uint32]:
+        """Take the profiles of a group's customers to erase away, and note them; return who there was, ascending."""
+        wanted = list(dict.fromkeys(customer_id for each in group for customer_id in each.erase))
+        known = zip(self._log.customers.find_all(wanted), wanted, strict=True)
+        found = sorted((number, customer_id) for number, customer_id in known if number is not None)
+        numbers = [number for number, _ in found]
+        for number in numbers:
+            txn.delete(number.to_bytes(4, "big"), db=self._log.environment["profiles"])
+        ids = [customer_id for _, customer_id in found]
+        self._log.erasures.record(txn, numbers, ids, now, self._position.revision + 1)
+        return np.array(numbers, np.uint32)
+
+    def _block(
+        self, rows: _Rows, changed: NDArray[np.uint32], erased: NDArray[np.uint32], now: int
+    ) -> tuple[Position, bytes]:
         """Encode a group; nothing, at the position before, where nothing is to be written."""
         batch, before = rows.batch, self._position
-        if not batch.rows and not len(changed):
+        if not batch.rows and not len(changed) and not len(erased):
             return before, b""
         if before.rows + batch.rows > MAX_ROWS:
             raise Overloaded("LOG_FULL", f"this project's log holds its {MAX_ROWS} events", 3600.0)
@@ -187,17 +205,20 @@ class Committer:
             *ids,
             tuple(encode.encode_column(column, log.names, log.values) for column in batch.columns),
             changed,
+            erased,
         )
         return Position(built.revision, before.rows + built.rows), blocks.encode(built)
 
-    def _receipts(self, group: list[Submission], kept: NDArray[np.bool_], revision: int) -> list[Receipt]:
+    def _receipts(
+        self, group: list[Submission], kept: NDArray[np.bool_], erased: int, revision: int
+    ) -> list[Receipt]:
         receipts, first = [], 0
         for submission in group:
             accepted = int(np.count_nonzero(kept[first : first + submission.rows]))
             duplicates = submission.rows - accepted
             first += submission.rows
-            upserted = len(submission.upserts)
-            receipts.append(Receipt(revision, accepted + upserted, duplicates, submission.rejected))
+            others = erased if submission.erase else len(submission.upserts)
+            receipts.append(Receipt(revision, accepted + others, duplicates, submission.rejected))
         return receipts
 
     def _lookup(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint32], list[str], NDArray[np.int64]]:

@@ -36,6 +36,7 @@ class Dictionary:
         self._numbers: dict[str, int] = {}
         self._saved = 0
         self._chunk = self._written = (0, 0)
+        self._retired: set[int] = set()
 
     def __len__(self) -> int:
         """Return how many strings there are, which is the number the next new one gets."""
@@ -83,6 +84,13 @@ class Dictionary:
             known = zip(numbers, strings, strict=True)
         add = self._add
         return np.array([add(string) if number is None else number for number, string in known], np.uint32)
+
+    def retire(self, numbers: Iterable[int]) -> None:
+        """Find the strings of these numbers no more: who comes with one again gets a new number."""
+        for number in numbers:
+            self._retired.add(number)
+            if self._numbers.get(self._strings[number]) == number:
+                del self._numbers[self._strings[number]]
 
     def save(self, txn: Any) -> int:
         """Write what is not on disk yet. Return the length to pass to `saved` once the commit succeeded."""
@@ -146,5 +154,5 @@ class Dictionary:
         assert self._index
         for place, number in self._index.find(strings):
             known = self._strings[number]
-            if known == strings[place]:
+            if known == strings[place] and number not in self._retired:
                 self._numbers[known] = number

@@ -3,7 +3,7 @@
 Guarantees: one transaction holds a batch's block, its new dictionary entries, profiles and request ids; a
 revision is the number of such transactions, and what one reader sees at a revision every reader sees. Only
 `libs.events.writer` writes. Tables: blocks (first row, revision → block), customers, names, values
-(dictionaries), profiles, requests.
+(dictionaries), profiles, erasures, requests.
 """
 
 import os
@@ -17,17 +17,19 @@ from numpy.typing import NDArray
 
 from libs.errors import Invalid
 from libs.events import block as blocks
+from libs.events import erasures
 from libs.events import profile as profiles
 from libs.events.batch import Kind, Scalar
 from libs.events.block import Block
 from libs.events.dictionary import Dictionary
+from libs.events.erasures import Erasures
 from libs.events.profile import Profiles
 from libs.events.string_index import StringIndex
 from libs.storage import requests
 from libs.storage.environment import Environment, scan
 
 VERSION = 1
-TABLES = ("blocks", "customers", "names", "values", "profiles", *requests.TABLES)
+TABLES = ("blocks", "customers", "names", "values", "profiles", *erasures.TABLES, *requests.TABLES)
 GULP_ROWS = 1_000_000
 """Rows read in one go: bounds the memory of catching up, not of the log."""
 LARGE_BLOCK = 1 << 16
@@ -77,6 +79,7 @@ class EventLog:
         self.environment = Environment(folder, "event log", VERSION, TABLES, readonly=readonly)
         self._readonly = readonly
         self._checked: set[int] = set()
+        self.erasures = Erasures(self.environment)
         if not readonly:
             self._identify()
         with self.environment.read() as txn:
@@ -84,6 +87,7 @@ class EventLog:
             self.seed = int.from_bytes(self._meta(txn, b"seed"), "big")
             self.customers, self.names, self.values = map(self._dictionary, ("customers", "names", "values"))
             self._load_dictionaries(txn)
+            self.customers.retire(self.erasures.masked(txn).tolist())
 
     def _identify(self) -> None:
         with self.environment.write() as txn:
@@ -145,6 +149,8 @@ class EventLog:
                 gulp, since, more = self._gulp(txn, since)
                 if gulp:
                     self._refresh(txn)
+                    if self._readonly:  # the writing thread has done so
+                        self.customers.retire(number for each in gulp for number in each.erased.tolist())
                     changed = [each.profiles for each in gulp if each.revision > profiles_behind]
                     yield Changes(since, gulp, self._profiles(txn, changed))
 

@@ -94,8 +94,13 @@ class Writer:
                 self._waiting -= sum(submission.items for submission in group)
 
     def _collect(self, first: Submission) -> list[Submission]:
-        """Take what waits behind `first`, up to a commit's worth or the second use of a request id."""
+        """Take what waits behind `first`, up to a commit's worth or the second use of a request id.
+
+        An erasure is alone: what was sent before it is of the old customer, what comes behind it of a new one.
+        """
         group, items = [first], first.items
+        if first.erase:
+            return group
         ids = {first.request and first.request[0]}
         while items < MAX_COMMIT_ITEMS:
             try:
@@ -104,6 +109,9 @@ class Writer:
                 break
             if submission is None:
                 self._queue.put(None)  # it stays the last: nothing is queued once closed
+                break
+            if submission.erase:
+                self._held = submission
                 break
             if submission.request:
                 if submission.request[0] in ids:

@@ -108,7 +108,7 @@ def _summarise(parts: Sequence[Part], snapshot: Snapshot) -> EventTypeSummary:
     firsts = [p.first_time if isinstance(p, Segment) else int(p.time.min()) for p in parts]
     lasts = [p.last_time if isinstance(p, Segment) else int(p.time.max()) for p in parts]
     question = Question(parts, None, EVER, FOREVER, snapshot.customers)
-    customers = len(access.exists(question, question.steps(BITMAPS)))
+    customers = len(access.exists(question, question.steps(BITMAPS)) - snapshot.erased)
     return EventTypeSummary(sum(map(len, parts)), customers, min(firsts), max(lasts), attributes)
 
 

@@ -83,12 +83,19 @@ class Evaluation:
         if self._asked is None:
             self._asked = (among,)
         if self.costs is None:
-            return self._run(plan, among)[0]
+            return self._present(plan, self._run(plan, among)[0])
         started = time.perf_counter_ns()
         found, access_path = self._run(plan, among)
+        found = self._present(plan, found)
         size = len(found if among is None else found & among)
         self.costs[id(plan)] = NodeCost(access_path, size, time.perf_counter_ns() - started)
         return found
+
+    def _present(self, plan: Plan, found: BitMap) -> BitMap:
+        """Leave out who was erased: a part may have their events until the next compaction."""
+        if not self.snapshot.erased or isinstance(plan, All | Any | Not):
+            return found
+        return found - self.snapshot.erased
 
     def _run(self, plan: Plan, among: BitMap | None) -> tuple[BitMap, str]:
         match plan:

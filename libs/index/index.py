@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from libs.events.block import Block
+from libs.events.block import NOBODY, Block
 from libs.events.dictionary import Dictionary
 from libs.events.log import Changes, Position
 from libs.index import roaring
@@ -73,6 +74,7 @@ class Index:
         self._segments: Segments = {}
         self._covered = Position()
         self._everybody = BitMap()
+        self._erased = BitMap()
         self._latest = EVER
         self._snapshot: Snapshot | None = None
         self._lock = threading.Lock()
@@ -101,11 +103,16 @@ class Index:
             filled = [block for block in changes.blocks if block.rows]
             if filled:  # at once: a log of single events has a block for each
                 owners = np.concatenate([block.customers for block in filled])
+                if any(block.is_blanked for block in filled):
+                    owners = owners[owners != NOBODY]
                 self._everybody = self._everybody | roaring.from_values(owners)  # snapshots hold the old one
                 self._latest = max(self._latest, *(int(block.times.max()) for block in filled))
             for block in filled:
                 self._append(block)
             self.profiles.update(changes.profiles)
+            for block in changes.blocks:
+                if len(block.erased):
+                    self._erase(block.erased)
             self.position = changes.position
             self._snapshot = None
             full = not self._reads_only and self.tail_rows >= self._seal_rows
@@ -113,6 +120,21 @@ class Index:
                 self._freeze()
         if full:
             self._sealer.freeze()
+
+    def erase(self, customers: NDArray[np.uint32]) -> None:
+        """Have these customers, ascending, be in no answer from now on: those erased before this start."""
+        with self._lock:
+            self._erase(customers)
+            self._snapshot = None
+
+    def _erase(self, customers: NDArray[np.uint32]) -> None:
+        self._erased = self._erased | roaring.from_sorted(customers)
+        self.profiles.remove(customers)
+
+    @property
+    def erased(self) -> BitMap:
+        """Who was erased, so far as their events may still be in some part. Not to be changed."""
+        return self._erased
 
     @property
     def tail_rows(self) -> int:
@@ -183,14 +205,17 @@ class Index:
     def _append(self, block: Block) -> None:
         """Add a block's events to the tails of their types."""
         arrival = np.arange(block.first_row, block.first_row + block.rows).astype(np.uint32)
-        types = np.unique(block.event_types).tolist()
+        there = block.customers != NOBODY if block.is_blanked else None
+        types = np.unique(block.event_types if there is None else block.event_types[there]).tolist()
         for number in types:
             tail = self._tails.setdefault(number, Tail())
-            if len(types) == 1:
+            if len(types) == 1 and there is None:
                 pieces: Iterable[Piece] = [((c.attribute, c.kind), c.rows, c.values) for c in block.columns]
                 tail.append(block.customers, block.times, arrival, pieces)
             else:
                 mine = block.event_types == number
+                if there is not None:
+                    mine &= there
                 pieces = pieces_of(block, mine)
                 tail.append(block.customers[mine], block.times[mine], arrival[mine], pieces)
 
@@ -211,8 +236,9 @@ class Index:
             self._strings,
             len(self._customers),
             self.calendar,
-            self._everybody,
+            self._everybody - self._erased if self._erased else self._everybody,
             self._latest,
+            self._erased,
         )
 
 

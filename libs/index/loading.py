@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
+from libs.events.block import NOBODY
 from libs.events.log import EventLog
 from libs.index.calendar import Calendar
 from libs.index.seal import seal
@@ -60,9 +61,9 @@ def rebuild(entry: Entry, events: EventLog, calendar: Calendar) -> Segment:
     """Derive a segment from the log. Raises `DamagedLogError`."""
     tail = Tail()
     for block in events.blocks_between(entry.first, entry.end):
-        mine = np.flatnonzero(block.event_types == entry.event_type)
+        chosen = (block.event_types == entry.event_type) & (block.customers != NOBODY)
+        mine = np.flatnonzero(chosen)
         if len(mine):
-            chosen = block.event_types == entry.event_type
             arrival = (mine + block.first_row).astype(np.uint32)
             tail.append(block.customers[mine], block.times[mine], arrival, pieces_of(block, chosen))
     return seal(tail.view(), entry.event_type, calendar, (entry.first, entry.end))

@@ -142,6 +142,13 @@ class ProfileTable:
                 values[places] = stored
             self._write(key, profiles.customers, values)
 
+    def remove(self, customers: NDArray[np.uint32]) -> None:
+        """Take the profiles of some customers, ascending, away."""
+        held = customers[np.isin(customers, roaring.to_array(self._holders), assume_unique=True)]
+        if len(held):
+            self.update(Profiles(held, [Profile() for _ in held]))
+            self._holders = self._holders - roaring.from_sorted(held)
+
     def _write(self, key: ColumnKey, customers: NDArray[np.uint32], values: NDArray[Any]) -> None:
         """Write a column's values of some customers; a chunk is made where one of them has a value."""
         chunks = self._columns.setdefault(key, [])

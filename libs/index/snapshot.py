@@ -44,6 +44,8 @@ class Snapshot:
     """Who has an event, at whatever time."""
     latest: int
     """The time of the last event of all, ms."""
+    erased: BitMap = field(default_factory=BitMap)
+    """Who is in no answer, though their events may still be in some part."""
     _universes: dict[int, BitMap] = field(default_factory=dict)
     _seen: dict[tuple[str | None, int], BitMap] = field(default_factory=dict)
 
@@ -89,7 +91,7 @@ class Snapshot:
             return self.everybody | self.profiles.holders
         questions = (Question(parts, None, EVER, as_of + 1, self.customers) for parts in self.parts.values())
         present = (access.exists(question, question.steps(BITMAPS)) for question in questions)
-        return roaring.union([self.profiles.holders, *present])
+        return roaring.union([self.profiles.holders, *present]) - self.erased
 
     def rows_of(self, customer: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return times (ms) and log rows of a customer's events, newest first, ties by arrival."""

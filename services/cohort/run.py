@@ -16,6 +16,7 @@ from libs.gen.cohort.v1 import rule_pb2
 from libs.index.evaluate import NodeCost, customers
 from libs.index.plan import Members, Plan
 from libs.index.snapshot import Snapshot
+from services.cohort.forgetting import Forgetting
 from services.cohort.links import Linker
 from services.cohort.rule import All, Any, InCohort, Not, Rule
 from services.cohort.static import Statics
@@ -64,6 +65,7 @@ class Runner:
     def __init__(self, engine: Engine, clock: Clock, store: CohortStore) -> None:
         self.engine = engine
         self.statics = Statics(engine, store)
+        self._forgetting = Forgetting(engine, store, self.statics)
         self._store = store
         self._clock = clock
         self._rules: dict[str, tuple[str, Rule]] = {}
@@ -73,6 +75,7 @@ class Runner:
         instant = self._clock() if as_of is None else milliseconds(as_of)
         cohorts = self._store.cohorts()
         snapshot = self.engine.snapshot(min_revision)
+        self._forgetting.follow(snapshot)
         return Moment(snapshot, instant, self.engine.token(snapshot), cohorts)
 
     def run(

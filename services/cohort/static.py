@@ -51,8 +51,9 @@ class Statics:
         return len(self._resolve(customer_ids, snapshot).numbers & snapshot.universe(as_of))
 
     def forget(self, cohort_id: str) -> None:
-        """Drop what is held of a deleted cohort."""
-        self._held.pop(cohort_id, None)
+        """Drop what is held of a cohort that was deleted, or whose list has changed."""
+        with self._lock:  # who is reading the list as it was must not put it back
+            self._held.pop(cohort_id, None)
 
     def _resolve(self, customer_ids: list[str], snapshot: Snapshot) -> Resolved:
         found = self._engine.numbers(customer_ids, snapshot)

@@ -10,7 +10,7 @@ engine's numbers: those are its own affair, and a listed customer may be yet to 
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -27,6 +27,9 @@ VERSION = 1
 TABLES = ("cohorts", "cohort_names", "static_members", *requests.TABLES)
 CHUNK = 10_000
 """Customer ids in one value: some 200 kB, so that a million make a hundred values."""
+CHUNK_NUMBER_BYTES = 4
+FORGOTTEN = b"forgotten"
+"""In the table of single values: the log's id and the key of the last erasure that lists have followed."""
 
 
 class CohortRecord(msgspec.Struct, frozen=True):
@@ -60,6 +63,7 @@ class CohortStore:
         """Counts the changes made since the start: what depends on saved cohorts holds while it stays."""
         self._requests = RequestIds(self._environment)
         self._lock = threading.Lock()
+        self._changing: int | None = None
         with self._environment.read() as txn:
             self._cohorts = {key.decode(): _decode(value) for key, value in scan(txn, self._table)}
 
@@ -111,7 +115,11 @@ class CohortStore:
                 if request and (response := self._requests.find(txn, *request, now)) is not None:
                     return response
                 changes = Change(txn, self._table, self._names, self._static)
-                response = change(changes)
+                self._changing = threading.get_ident()
+                try:
+                    response = change(changes)
+                finally:
+                    self._changing = None
                 if request:
                     self._requests.record(txn, *request, now, response)
             for cohort_id, record in changes.made.items():
@@ -121,6 +129,30 @@ class CohortStore:
                     self._cohorts[cohort_id] = record
             self.version += 1
             return response
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether the calling thread is within a change: it must not begin another."""
+        return self._changing == threading.get_ident()
+
+    def forgotten(self, log_id: str) -> bytes:
+        """Return the key of the last erasure of a log that lists have followed; empty for none."""
+        with self._environment.read() as txn:
+            found: bytes = txn.get(FORGOTTEN, b"", db=self._environment.meta)
+        return found[len(log_id) :] if found.startswith(log_id.encode()) else b""
+
+    def forget_customers(self, customer_ids: Container[str], log_id: str, key: bytes) -> list[str]:
+        """Take customers off every list, up to the erasure of a key; return the cohorts they were on."""
+        changed = set()
+        with self._lock, self._environment.write() as txn:
+            for place, chunk in list(scan(txn, self._static)):
+                listed = _decode_ids(chunk)
+                kept = [each for each in listed if each not in customer_ids]
+                if len(kept) < len(listed):
+                    txn.put(place, _encode_ids(kept), db=self._static)
+                    changed.add(place[:-CHUNK_NUMBER_BYTES].decode())
+            txn.put(FORGOTTEN, log_id.encode() + key, db=self._environment.meta)
+        return sorted(changed)
 
     def close(self) -> None:
         """Close the environment. Nothing may be reading."""
@@ -199,7 +231,7 @@ class Change:
 
 
 def _chunk_key(cohort_id: str, number: int) -> bytes:
-    return cohort_id.encode() + number.to_bytes(4, "big")
+    return cohort_id.encode() + number.to_bytes(CHUNK_NUMBER_BYTES, "big")
 
 
 def _chunks(txn: Any, table: Any, cohort_id: str) -> Iterator[tuple[bytes, bytes]]:

@@ -15,6 +15,7 @@ from libs.engine import Engine
 from libs.errors import Invalid, Missing
 from libs.events.batch import Batch, Kind
 from libs.events.commit import Receipt, Refusal, Submission
+from libs.events.erasures import Erasure
 from libs.events.log import LoggedEvent
 from libs.events.predefined import EVENT_ATTRIBUTES, EVENT_TYPES, PROFILE_ATTRIBUTES
 from libs.gen.cohort.v1 import event_pb2, ingest_pb2, ingest_pb2_grpc
@@ -25,6 +26,7 @@ from libs.rpc.pages import Pages, page_size
 from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
 from services.ingest.columns import collect_columns
+from services.ingest.erasing import read_erasure, read_erasure_id, write_erasure
 from services.ingest.lines import collect_lines
 from services.ingest.rows import collect_events
 from services.ingest.structs import scalars
@@ -43,6 +45,7 @@ class CustomerEvents:
     """A customer's events as one chain of pages sees them: log rows, newest first, (n,) int64."""
 
     customer_id: str
+    number: int
     rows: NDArray[np.int64]
     revision: str
 
@@ -54,6 +57,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self._engine = engine
         self._clock = clock
         self._pages: Pages[CustomerEvents] = Pages(clock)
+        self._erasures: Pages[list[tuple[bytes, Erasure]]] = Pages(clock)
 
     async def SendEvents(
         self, request: ingest_pb2.SendEventsRequest, context: Context
@@ -122,6 +126,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         else:
             found, first = await asyncio.to_thread(self._customer_events, request.customer_id), 0
             key = self._pages.keep(request, found) if len(found.rows) > limit else b""
+        if self._engine.was_erased(found.number):
+            raise _no_such_customer()
         stop = min(first + limit, len(found.rows))
         events = await asyncio.to_thread(self._engine.events, found.rows[first:stop])
         return ingest_pb2.ListCustomerEventsResponse(
@@ -129,6 +135,43 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             next_page_token=self._pages.token(key, stop) if stop < len(found.rows) else "",
             revision=found.revision,
         )
+
+    async def DeleteCustomers(
+        self, request: ingest_pb2.DeleteCustomersRequest, context: Context
+    ) -> ingest_pb2.DeleteCustomersResponse:
+        """Erase customers."""
+        _check_size(len(request.customer_ids), MAX_CUSTOMERS, "customers", "customer_ids")
+        receipt = await self._append(
+            lambda: Submission(erase=read_erasure(request), request=_request_key(request))
+        )
+        revision = self._engine.revision_token(receipt.revision)
+        return ingest_pb2.DeleteCustomersResponse(revision=revision, deleted=receipt.accepted)
+
+    async def ListErasures(
+        self, request: ingest_pb2.ListErasuresRequest, context: Context
+    ) -> ingest_pb2.ListErasuresResponse:
+        """List the erasures that are not acknowledged, oldest first."""
+        limit = page_size(request.page_size)
+        held = self._erasures.find(request)
+        if held:
+            found, key, first = held
+        else:
+            found, first = await asyncio.to_thread(self._engine.erasures), 0
+            key = self._erasures.keep(request, found) if len(found) > limit else b""
+        stop = min(first + limit, len(found))
+        token = self._engine.revision_token
+        return ingest_pb2.ListErasuresResponse(
+            erasures=[write_erasure(*each, token) for each in found[first:stop]],
+            next_page_token=self._erasures.token(key, stop) if stop < len(found) else "",
+        )
+
+    async def ConfirmErasure(
+        self, request: ingest_pb2.ConfirmErasureRequest, context: Context
+    ) -> ingest_pb2.ConfirmErasureResponse:
+        """Note that no destination holds an erased customer."""
+        key = read_erasure_id(request)
+        await asyncio.to_thread(self._engine.confirm_erasure, key, _request_key(request))
+        return ingest_pb2.ConfirmErasureResponse()
 
     async def GetCatalog(
         self, request: ingest_pb2.GetCatalogRequest, context: Context
@@ -195,7 +238,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         _, rows = snapshot.rows_of(customer)
         if not len(rows) and customer not in snapshot.profiles.holders:
             raise _no_such_customer()
-        return CustomerEvents(customer_id, rows, self._engine.token(snapshot))
+        return CustomerEvents(customer_id, customer, rows, self._engine.token(snapshot))
 
     def _get_catalog(self) -> ingest_pb2.GetCatalogResponse:
         snapshot = self._engine.snapshot()

@@ -47,7 +47,11 @@ class Handlers(cohort_pb2_grpc.CohortServiceServicer):
         return Result(moment, self._runner.members(record, moment), name=record.name)
 
     def _members(self, moment: Moment, page: NDArray[np.uint32], fields: Any) -> list[event_pb2.Member]:
-        """Return members with their profiles, or the fields asked for, as the snapshot has them."""
+        """Return members with their profiles, or the fields asked for, as the snapshot has them.
+
+        Those erased since the snapshot are left out.
+        """
+        page = self._engine.present(page)
         ids = self._engine.customer_ids(page)
         profiles = self._engine.profiles(moment.snapshot, page, frozenset(fields))
         return [

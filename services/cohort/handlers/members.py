@@ -105,5 +105,6 @@ class Members(Handlers):
             if with_profiles:
                 named = await asyncio.to_thread(self._members, moment, page, fields)
             else:
-                named = [event_pb2.Member(customer_id=each) for each in self._engine.customer_ids(page)]
+                present = await asyncio.to_thread(self._engine.present, page)
+                named = [event_pb2.Member(customer_id=each) for each in self._engine.customer_ids(present)]
             yield cohort_pb2.ResolveMembersResponse(members=named)

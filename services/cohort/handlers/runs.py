@@ -55,7 +55,8 @@ class Runs(Handlers):
                 await asyncio.to_thread(self._members, result.moment, page, request.profile_fields)
             )
         else:
-            response.customer_ids.extend(self._engine.customer_ids(page))
+            present = await asyncio.to_thread(self._engine.present, page)
+            response.customer_ids.extend(self._engine.customer_ids(present))
         if first + len(page) < len(result.members):
             response.next_page_token = self._runs.token(key, first + len(page))
         return response

@@ -153,7 +153,12 @@ class Saved(Handlers):
         request_id: str = getattr(request, "request_id", "")
         check_id(request_id)
         key = (request_id, fingerprint(request)) if request_id else None
-        return await asyncio.to_thread(self._store.mutate, key, self._clock(), change)
+
+        def mutate() -> bytes:
+            self._runner.moment(None, "")  # lists follow erasures before there is a new one
+            return self._store.mutate(key, self._clock(), change)
+
+        return await asyncio.to_thread(mutate)
 
     def _with_size(self, record: CohortRecord, listed: list[str] | None = None) -> cohort_pb2.Cohort:
         """Write a cohort with its size; one that is being saved as a list, with the list."""

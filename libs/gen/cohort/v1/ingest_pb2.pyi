@@ -189,14 +189,16 @@ class ListErasuresRequest(_message.Message):
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class Erasure(_message.Message):
-    __slots__ = ("erasure_id", "customer_id", "create_time")
+    __slots__ = ("erasure_id", "customer_id", "create_time", "revision")
     ERASURE_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     erasure_id: str
     customer_id: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, erasure_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    revision: str
+    def __init__(self, erasure_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[str] = ...) -> None: ...
 
 class ListErasuresResponse(_message.Message):
     __slots__ = ("erasures", "next_page_token")

@@ -159,21 +159,26 @@ class IngestServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCustomers(self, request, context):
-        """Erases the profiles and events of customers for good. INVALID_ARGUMENT: BATCH_TOO_LARGE.
+        """Erases the profiles and events of customers for good: from the answer on they are in no answer. An id that
+        nobody has is passed over. An event or profile that comes with the same id later makes a new customer, so
+        stop sending before erasing. INVALID_ARGUMENT: MISSING_CUSTOMER_IDS, BATCH_TOO_LARGE, or REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListErasures(self, request, context):
-        """Lists erasures that some destination has not acknowledged yet. INVALID_ARGUMENT: a bad page token.
+        """Lists erasures that some destination may not have acknowledged yet: what the sync service works through.
+        INVALID_ARGUMENT: a bad page token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmErasure(self, request, context):
-        """Records that a destination no longer holds an erased customer. NOT_FOUND: ERASURE_NOT_FOUND.
+        """Records that no destination holds an erased customer any more; the sync service calls it. The erasure is
+        listed no more, and the next compaction removes the last of the id. NOT_FOUND: ERASURE_NOT_FOUND.
+        INVALID_ARGUMENT: REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

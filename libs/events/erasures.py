@@ -1,0 +1,96 @@
+"""Who was erased, and what is left to do about it? Two small tables of the log.
+
+    erasures    revision, place (8 + 4 bytes, big-endian) → `Erasure`: until all destinations have acknowledged
+    erased      customer number (4 bytes, big-endian) → nothing: until a compaction has removed their events
+
+An erasure is written in the transaction that takes the profile away; from then on no answer has the customer.
+The id stays in `erasures` only because destinations know people by it. Every function takes its caller's
+transaction.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from libs.errors import Missing
+from libs.storage.environment import Environment, scan
+
+TABLES = ("erasures", "erased")
+PREFIX = "ers_"
+KEY_BYTES = 12
+
+
+class Erasure(msgspec.Struct, array_like=True, frozen=True):
+    """One customer erased: the number that was theirs, the id, when (ms), and at which revision."""
+
+    customer: int
+    customer_id: str
+    create_time: int
+    revision: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Erasure).decode
+
+
+class Erasures:
+    """The erasures of one log."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._pending = environment["erasures"]
+        self._erased = environment["erased"]
+
+    def record(self, txn: Any, customers: Sequence[int], ids: Sequence[str], now: int, revision: int) -> None:
+        """Note that these were erased by the commit of a revision."""
+        for place, (customer, customer_id) in enumerate(zip(customers, ids, strict=True)):
+            key = revision.to_bytes(8, "big") + place.to_bytes(4, "big")
+            txn.put(key, _encode(Erasure(customer, customer_id, now, revision)), db=self._pending)
+            txn.put(customer.to_bytes(4, "big"), b"", db=self._erased)
+
+    def pending(self, txn: Any, after: bytes = b"") -> Iterator[tuple[bytes, Erasure]]:
+        """Yield (key, erasure) of those not yet acknowledged, oldest first, from behind a key."""
+        for key, value in scan(txn, self._pending, after + b"\0" if after else b""):
+            yield bytes(key), _decode(value)
+
+    def confirm(self, txn: Any, key: bytes) -> bool:
+        """Note that every destination has acknowledged; False where there is no such erasure."""
+        return bool(txn.delete(key, db=self._pending))
+
+    def masked(self, txn: Any) -> NDArray[np.uint32]:
+        """Return the numbers whose events may still be there, ascending, (n,) uint32."""
+        keys = b"".join(bytes(key) for key, _ in scan(txn, self._erased))
+        return np.frombuffer(keys, ">u4").astype(np.uint32)
+
+    def removed(self, txn: Any, customers: Sequence[int]) -> None:
+        """Note that nothing of these is left in the log or in any file beside it."""
+        for customer in customers:
+            txn.delete(customer.to_bytes(4, "big"), db=self._erased)
+
+
+def no_such_erasure() -> Missing:
+    """Say that there is no erasure of an id, or no more."""
+    return Missing(
+        "ERASURE_NOT_FOUND",
+        "there is no erasure of this erasure_id, or it was confirmed already",
+        "erasure",
+        field="erasure_id",
+    )
+
+
+def write_id(key: bytes) -> str:
+    """Return the id of an erasure for the wire."""
+    return PREFIX + key.hex()
+
+
+def read_id(erasure_id: str) -> bytes:
+    """Return the key of an erasure's id; empty for what is no such id."""
+    digits = erasure_id.removeprefix(PREFIX)
+    if len(digits) != 2 * KEY_BYTES or not erasure_id.startswith(PREFIX):
+        return b""
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        return b""
