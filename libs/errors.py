@@ -1,6 +1,8 @@
 """What can go wrong with a request, in words that every service shares.
 
     Fault
+    ├── Unauthenticated    no valid API key came with the call
+    ├── Denied             the key is valid, and does not open this
     ├── Invalid            the request is wrong and stays wrong; may name a field
     ├── Missing            what the request names does not exist
     ├── Taken              the name or place is in use
@@ -40,6 +42,16 @@ class Invalid(Fault):
 
     field: str = ""
     metadata: dict[str, str] = dataclass_field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Unauthenticated(Fault):
+    """No valid API key came with the call; which way it was not valid is not said."""
+
+
+@dataclass(slots=True, eq=False)
+class Denied(Fault):
+    """The key is valid, and does not open this."""
 
 
 @dataclass(slots=True, eq=False)

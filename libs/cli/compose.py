@@ -9,21 +9,26 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from libs.cli.readiness import Readiness, caught_up, writable
 from libs.clock import Clock, system_clock
 from libs.engine import Engine
+from libs.errors import Refused
 from libs.events.log import EventLog
 from libs.gen.cohort.v1 import admin_pb2, cohort_pb2, ingest_pb2, sync_pb2
 from libs.index.calendar import Calendar
 from libs.metrics import EngineCollector, Exposition, new_registry
+from libs.rpc.access import Keys
+from libs.rpc.client import Metadata, bearer
 from libs.rpc.metrics import Calls
 from libs.rpc.server import Server, stop_signal
-from libs.storage import projects
+from libs.storage.directory import Directory, ensure_default
 from libs.storage.environment import Absent, WriterLock
-from libs.storage.projects import Project
+from libs.storage.key_use import KeyUse
+from libs.storage.projects import DEFAULT, Project
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
 from services.ingest.admin import AdminServicer
@@ -38,12 +43,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says. `listen` is HOST:PORT; without a key everybody may call."""
+    """What the command line says. `listen` is HOST:PORT, `api_key` the operator's.
+
+    With `insecure` no key is asked for, and destinations may be on this machine.
+    """
 
     data_dir: Path
     listen: str
     api_key: str | None = None
-    allow_loopback: bool = False
+    insecure: bool = False
     time_zone: str | None = None
     cohort_target: str = ""
     destination_hosts: tuple[str, ...] = ()
@@ -52,15 +60,21 @@ class Options:
 
 
 class Process:
-    """One serving process: resources open in order and close in reverse, after the calls have drained."""
+    """One serving process: resources open in order and close in reverse, after the calls have drained.
+
+    `open_directory` or `writable_project` comes first.
+    """
+
+    directory: Directory
+    use: KeyUse
+    server: Server
+    readiness: Readiness
 
     def __init__(self, options: Options, clock: Clock = system_clock) -> None:
         self.options = options
         self.clock = clock
         self.registry = new_registry()
         self.calls = Calls(self.registry)
-        self.server = Server(options.listen, options.api_key, self.calls)
-        self.readiness = Readiness(self.server, self.registry)
         self.engines = EngineCollector()
         self.registry.register(self.engines)
         self.stack = AsyncExitStack()
@@ -72,14 +86,35 @@ class Process:
         """The host under which this process reaches itself."""
         return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(self.host, self.host)
 
+    def open_directory(self, service: str, *, writable: bool = False) -> None:
+        """Open projects and keys, and make the server that they open."""
+        options = self.options
+        self.directory = Directory(options.data_dir, writable=writable)
+        self.stack.callback(self.directory.close)
+        self.use = KeyUse(options.data_dir, service)
+        keys = Keys(
+            self.directory, options.api_key, insecure=options.insecure, use=self.use, clock=self.clock
+        )
+        self.server = Server(options.listen, keys, self.calls)
+        self.readiness = Readiness(self.server, self.registry)
+
     def add_ingest(self, engine: Engine) -> None:
         """Serve IngestService, and AdminService beside it."""
         service = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"]
         self.server.add(service, IngestServicer(engine, self.clock))
-        admin = AdminServicer(engine, self.calls.summaries, lambda: self.readiness.reasons)
-        self.server.add(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], admin)
+        self.server.add(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], self._admin(engine))
         self.readiness.require(service.full_name, writable(engine))
         self.readiness.require(service.full_name, caught_up(engine))
+
+    def _admin(self, engine: Engine) -> AdminServicer:
+        return AdminServicer(
+            engine,
+            self.directory,
+            self.use,
+            self.clock,
+            calls=self.calls.summaries,
+            services=lambda: self.readiness.reasons,
+        )
 
     def add_cohort(self, engine: Engine) -> None:
         """Serve CohortService."""
@@ -95,9 +130,10 @@ class Process:
         app = await SyncApp.open(
             options.data_dir,
             cohort_target,
-            options.api_key,
+            self.credentials,
+            zone=self.zone,
             clock=self.clock,
-            allow_loopback=options.allow_loopback,
+            allow_loopback=options.insecure,
             destination_hosts=options.destination_hosts,
             shown_in=self.registry,
         )
@@ -106,6 +142,18 @@ class Process:
         self.server.add(service, app.servicer)
         self.readiness.require(service.full_name, lambda: "")
         return app
+
+    def credentials(self) -> Metadata:
+        """Return what sync sends: its own credential, made anew at each start of ingest.
+
+        A sync service that does not share the data directory sends the operator's key.
+        """
+        return bearer(self.directory.contents().internal.decode() or self.options.api_key)
+
+    def zone(self) -> ZoneInfo:
+        """Return the time zone of the project; UTC until ingest has made it."""
+        project = self.directory.contents().projects.get(DEFAULT)
+        return project.zone if project else ZoneInfo("UTC")
 
     def engine(self, project: Project, *, writable: bool) -> Engine:
         """Open the project's log and the index over it, and catch up."""
@@ -130,11 +178,24 @@ class Process:
         """Return the project, made where there is none, of a data directory that is this process's to write."""
         lock = WriterLock(self.options.data_dir)
         self.stack.callback(lock.close)
-        return projects.ensure_default(self.options.data_dir, self.options.time_zone, self.clock())
+        self.open_directory("ingest", writable=True)
+        self._check_keys()
+        return ensure_default(self.directory, self.options.time_zone, self.clock())
+
+    def _check_keys(self) -> None:
+        options = self.options
+        usable = any(key.revoke_time is None for key in self.directory.contents().keys)
+        if not (usable or options.api_key or options.insecure):
+            raise Refused(
+                "NO_KEYS",
+                f"there is no API key: set COHORT_API_KEY to one of your own, make one with `cohort keys create "
+                f"NAME --operator --data-dir {options.data_dir}`, or start with --insecure",
+            )
 
     async def serve(self, port: int, app: SyncApp | None = None) -> None:
         """Answer calls until told to stop, then let those under way, and the run of a sync, come to an end."""
         await self.server.start()
+        noting = asyncio.create_task(self.use.keep())
         if app:
             await app.start()
         await self.readiness.begin()
@@ -145,13 +206,17 @@ class Process:
         if app:
             await app.drain()
         await self.server.stop()
+        noting.cancel()
+        with suppress(asyncio.CancelledError):
+            await noting
 
 
 async def serve_all(process: Process) -> None:
     """Run the three services on one port, over one index in memory."""
     async with process.stack:
         process.show_metrics()
-        engine = process.engine(process.writable_project(), writable=True)
+        project = process.writable_project()
+        engine = process.engine(project, writable=True)
         port = process.server.bind()
         process.add_ingest(engine)
         process.add_cohort(engine)
@@ -171,6 +236,7 @@ async def serve_cohort(process: Process) -> None:
     """Run the cohort service on the log that an ingest service writes, once there is one."""
     async with process.stack:
         process.show_metrics()
+        process.open_directory("cohort")
         engine = await appears(
             lambda: reading_engine(process), "the log of an ingest service", process.stopping
         )
@@ -181,7 +247,7 @@ async def serve_cohort(process: Process) -> None:
 
 def reading_engine(process: Process) -> Engine:
     """Open the log to read. Raises `Absent` while there is none."""
-    project = projects.read_default(process.options.data_dir)
+    project = process.directory.contents().projects.get(DEFAULT)
     if project is None:
         raise Absent(f"{process.options.data_dir} holds no project yet")
     return process.engine(project, writable=False)
@@ -206,5 +272,6 @@ async def serve_sync(process: Process) -> None:
     """Run the sync service, which asks a cohort service who the members are."""
     async with process.stack:
         process.show_metrics()
+        process.open_directory("sync")
         app = await process.add_sync(process.options.cohort_target)
         await process.serve(process.server.bind(), app)

@@ -17,6 +17,7 @@ from libs.cli import (
     destinations,
     health,
     history,
+    keys,
     rules,
     run,
     serve,
@@ -106,6 +107,7 @@ explain_command.register(app)
 watching.register(app)
 catalog.register(app)
 status.register(app)
+app.add_typer(keys.app, name="keys")
 app.add_typer(customers.app, name="customers")
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(syncs.app, name="syncs")

@@ -19,10 +19,10 @@ class _Authorize(
     """Adds `authorization: Bearer KEY` to every call of a channel."""
 
     def __init__(self, api_key: str) -> None:
-        self._header = ("authorization", f"Bearer {api_key}")
+        self._metadata = bearer(api_key)
 
     def _call(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        metadata = (*(details.metadata or ()), self._header)
+        metadata = (*(details.metadata or ()), *self._metadata)
         return continuation(details._replace(metadata=metadata), request)
 
     intercept_unary_unary = intercept_unary_stream = intercept_stream_stream = _call  # type: ignore[assignment]
@@ -34,11 +34,21 @@ def connect(target: str, api_key: str | None = None) -> grpc.Channel:
     return grpc.intercept_channel(channel, _Authorize(api_key)) if api_key else channel
 
 
-def credentials(api_key: str | None) -> tuple[tuple[str, str], ...]:
-    """Return the metadata that carries the key, for asyncio stubs: `stub.Method(request, metadata=…)`."""
+Metadata = tuple[tuple[str, str], ...]
+Credentials = Callable[[], Metadata]
+"""Returns what to send with a call, as keys may change: `stub.Method(request, metadata=credentials())`."""
+
+
+def bearer(api_key: str | None) -> Metadata:
+    """Return the metadata that carries a key."""
     return (("authorization", f"Bearer {api_key}"),) if api_key else ()
 
 
+def nobody() -> Metadata:
+    """Return the metadata of a caller without a key."""
+    return ()
+
+
 def connect_async(target: str) -> grpc.aio.Channel:
-    """Open a channel to HOST:PORT for use in the running event loop. Pass `credentials` to each call."""
+    """Open a channel to HOST:PORT for use in the running event loop. Metadata goes with each call."""
     return grpc.aio.insecure_channel(target, options=MESSAGE_OPTIONS)

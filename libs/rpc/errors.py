@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from libs.errors import (
     Conflict,
+    Denied,
     Fault,
     Invalid,
     Missing,
@@ -22,6 +23,7 @@ from libs.errors import (
     Overloaded,
     Refused,
     Taken,
+    Unauthenticated,
     Unavailable,
 )
 
@@ -33,6 +35,8 @@ DETAILS_KEY = "grpc-status-details-bin"
 UNDERSCORE = re.compile(r"_([a-z0-9])")
 
 CODES: dict[type[Fault], grpc.StatusCode] = {
+    Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    Denied: grpc.StatusCode.PERMISSION_DENIED,
     Invalid: grpc.StatusCode.INVALID_ARGUMENT,
     Missing: grpc.StatusCode.NOT_FOUND,
     Taken: grpc.StatusCode.ALREADY_EXISTS,

@@ -6,7 +6,6 @@ RPC that a servicer does not override answers UNIMPLEMENTED.
 """
 
 import asyncio
-import hmac
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -23,8 +22,11 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from libs.errors import Fault, Invalid, NotBuilt, frames
 from libs.rpc import MESSAGE_OPTIONS
+from libs.rpc.access import Caller, Keys, enter
 from libs.rpc.errors import Context, abort
 from libs.rpc.metrics import Calls
+from libs.rpc.scopes import scope_of
+from libs.rpc.streams import Streams
 
 DRAIN_SECONDS = 20.0
 """How long calls under way may go on after SIGTERM."""
@@ -54,22 +56,6 @@ def decoder(message_class: Any) -> Callable[[bytes], Message | Malformed]:
     return decode
 
 
-class Authorizer:
-    """Checks `authorization: Bearer KEY` against the one key there is; without a key everybody may call."""
-
-    def __init__(self, api_key: str | None) -> None:
-        self._expected = f"Bearer {api_key}".encode() if api_key else None
-
-    async def check(self, context: Context) -> None:
-        """Abort the call with UNAUTHENTICATED unless it carries the key."""
-        if self._expected is None:
-            return
-        given = dict(context.invocation_metadata() or ()).get("authorization", "")
-        if not hmac.compare_digest(str(given).encode(), self._expected):
-            fault = Fault("UNAUTHENTICATED", "send a valid API key as metadata `authorization: Bearer KEY`")
-            await abort(context, fault, grpc.StatusCode.UNAUTHENTICATED)
-
-
 def malformed(request: Malformed) -> Invalid:
     """Say that a request is not the message it should be."""
     return Invalid(
@@ -90,10 +76,22 @@ async def fail(context: Context, method: MethodDescriptor, error: Exception) -> 
 class Registrar:
     """Turns a servicer into handlers that authorise, decode and report errors, and adds them to a server."""
 
-    def __init__(self, server: grpc.aio.Server, authorizer: Authorizer, calls: Calls) -> None:
+    def __init__(self, server: grpc.aio.Server, keys: Keys, calls: Calls) -> None:
         self._server = server
-        self._authorizer = authorizer
+        self._keys = keys
         self._calls = calls
+        self.streams = Streams(keys)
+
+    async def _authorise(self, context: Context, method: MethodDescriptor) -> Caller:
+        """Return whose call it is, or abort it: before anything is read of what was sent."""
+        try:
+            who = self._keys.identify(context.invocation_metadata() or ())
+            who.check(method.full_name)
+        except Fault as fault:
+            await abort(context, fault)
+            raise
+        enter(who)
+        return who
 
     def add(self, service: ServiceDescriptor, servicer: object) -> None:
         """Serve every method of `service` by `servicer`'s coroutine of the same name."""
@@ -108,6 +106,7 @@ class Registrar:
         )
 
     def _handler(self, method: MethodDescriptor, behaviour: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+        scope_of(method.full_name)  # what the table of scopes forgot is not served
         streams = (method.client_streaming, method.server_streaming)
         make: Any = {
             (False, False): grpc.unary_unary_rpc_method_handler,
@@ -126,7 +125,7 @@ class Registrar:
 
     def _unary(self, method: MethodDescriptor, behaviour: Callable[..., Awaitable[Message]]) -> Any:
         async def call(request: Message | Malformed, context: Context) -> Message | None:
-            await self._authorizer.check(context)
+            await self._authorise(context, method)
             if isinstance(request, Malformed):
                 await abort(context, malformed(request))
             try:
@@ -139,13 +138,14 @@ class Registrar:
 
     def _stream(self, method: MethodDescriptor, behaviour: Callable[..., AsyncIterator[Message]]) -> Any:
         async def call(request: Any, context: Context) -> AsyncIterator[Message]:
-            await self._authorizer.check(context)
+            who = await self._authorise(context, method)
             if isinstance(request, Malformed):
                 await abort(context, malformed(request))
             try:
-                incoming = _well_formed(request) if method.client_streaming else request
-                async for response in behaviour(incoming, context):
-                    yield response
+                with self.streams.under_way(who):
+                    incoming = _well_formed(request) if method.client_streaming else request
+                    async for response in behaviour(incoming, context):
+                        yield response
             except Exception as error:
                 await fail(context, method, error)
 
@@ -155,7 +155,7 @@ class Registrar:
         fault = NotBuilt("NOT_BUILT_YET", f"this version of Cohort does not serve {method.name} yet")
 
         async def unary(request: object, context: Context) -> None:
-            await self._authorizer.check(context)
+            await self._authorise(context, method)
             await abort(context, fault)
 
         async def stream(request: object, context: Context) -> AsyncIterator[Message]:
@@ -188,10 +188,11 @@ class Endless(Protocol):
 class Server:
     """One listening port with services, health and reflection on it.
 
-    `address` is HOST:PORT; port 0 takes a free one, which `bind` returns. `calls` measures them.
+    `address` is HOST:PORT; port 0 takes a free one, which `bind` returns. Without keys everybody may call.
+    `calls` measures them.
     """
 
-    def __init__(self, address: str, api_key: str | None = None, calls: Calls | None = None) -> None:
+    def __init__(self, address: str, keys: Keys | None = None, calls: Calls | None = None) -> None:
         self._address = address
         self._server = grpc.aio.server(
             options=[
@@ -199,11 +200,12 @@ class Server:
                 ("grpc.so_reuseport", 0),  # a second server on a port must fail, not take half of the calls
             ]
         )
-        self._registrar = Registrar(self._server, Authorizer(api_key), calls or Calls())
+        self._registrar = Registrar(self._server, keys or Keys(insecure=True), calls or Calls())
         self._health = health.aio.HealthServicer()
         self._names: list[str] = []
         self._endless: list[Endless] = []
         self._port = 0
+        self._watching: asyncio.Task[None] | None = None
 
     def bind(self) -> int:
         """Take the port ahead of `start`, and return it. Raises OSError where it cannot be had."""
@@ -228,6 +230,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._add_reflection()
         await self._server.start()
+        self._watching = asyncio.create_task(self._registrar.streams.watch())
         return port
 
     async def set_serving(self, serving: bool) -> None:
@@ -251,6 +254,8 @@ class Server:
         for servicer in self._endless:
             servicer.end_streams()
         await self._server.stop(DRAIN_SECONDS)
+        if self._watching:
+            self._watching.cancel()
 
     def _add_reflection(self) -> None:
         """Serve v1 and v1alpha of reflection: the same messages under two names."""

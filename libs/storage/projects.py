@@ -1,6 +1,6 @@
-"""Which projects are there, and how are they set? Written by ingest, read by all three services.
+"""What is a project, and where is its data? Its settings, and its folders in the data directory.
 
-There is one project, `default`, until the issue on trust brings more.
+Neighbour: `directory`, which keeps them.
 """
 
 from pathlib import Path
@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from libs.errors import Invalid
-from libs.storage.environment import Absent, Environment
 
 VERSION = 1
 DEFAULT = "default"
@@ -28,48 +27,32 @@ class Project(msgspec.Struct, frozen=True):
         return ZoneInfo(self.time_zone)
 
 
-def ensure_default(data_dir: Path, time_zone: str | None, now: int) -> Project:
-    """Return the default project, making it in `time_zone` (None: UTC) where there is none.
-
-    Raises `Invalid` for an unknown zone, or one that differs from the zone the project was made with.
-    """
+def check_zone(time_zone: str, field: str = "") -> str:
+    """Return the name of a zone. Raises `Invalid` for one that IANA does not know."""
     try:
-        ZoneInfo(time_zone or "UTC")
+        ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise Invalid(
-            "UNKNOWN_TIME_ZONE", f"{time_zone!r} is no IANA time zone such as Europe/Berlin"
+            "UNKNOWN_TIME_ZONE", f"{time_zone!r} is no IANA time zone such as Europe/Berlin", field
         ) from None
-    environment = Environment(data_dir / "projects", "project settings", VERSION, ("projects",))
-    try:
-        with environment.write() as txn:
-            found = txn.get(DEFAULT.encode(), db=environment["projects"])
-            if found is None:
-                project = Project(DEFAULT, time_zone or "UTC", now)
-                txn.put(DEFAULT.encode(), msgspec.json.encode(project), db=environment["projects"])
-                return project
-        project = msgspec.json.decode(found, type=Project)
-    finally:
-        environment.close()
+    return time_zone
+
+
+def same_zone(project: Project, time_zone: str | None) -> None:
+    """Raise `Invalid` where a project was made in another zone than is asked for now."""
     if time_zone and time_zone != project.time_zone:
         raise Invalid(
             "TIME_ZONE_FIXED",
-            f"project {DEFAULT} was made in time zone {project.time_zone}, which cannot change: its calendar "
-            f"days would mean other days. Leave --time-zone out, or use another --data-dir",
+            f"project {project.project_id} was made in time zone {project.time_zone}, which cannot change: its "
+            f"calendar days would mean other days. Leave --time-zone out, or use another --data-dir",
         )
-    return project
 
 
-def read_default(data_dir: Path) -> Project | None:
-    """Return the default project, or None where nobody has made it yet."""
-    try:
-        environment = Environment(
-            data_dir / "projects", "project settings", VERSION, ("projects",), readonly=True
-        )
-    except Absent:
-        return None
-    try:
-        with environment.read() as txn:
-            found = txn.get(DEFAULT.encode(), db=environment["projects"])
-    finally:
-        environment.close()
-    return msgspec.json.decode(found, type=Project) if found else None
+def root_of(data_dir: Path, project_id: str) -> Path:
+    """Return the folder of a project's environments: the data directory itself for the first project."""
+    return data_dir if project_id == DEFAULT else data_dir / "tenants" / project_id
+
+
+def log_folder(data_dir: Path, project_id: str) -> Path:
+    """Return the folder of a project's event log."""
+    return root_of(data_dir, project_id) / "events" / project_id

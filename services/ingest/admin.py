@@ -1,29 +1,104 @@
-"""How is the server? AdminService, of which GetStatus is built: what it holds, by part, and how far it is."""
+"""How is the server, and who may use it? AdminService: status, API keys, projects."""
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
+from google.protobuf import timestamp_pb2
+from google.protobuf.message import Message
+
+from libs.clock import Clock
 from libs.engine import Engine
 from libs.events.intake import Intake
 from libs.gen.cohort.v1 import admin_pb2, admin_pb2_grpc
+from libs.rpc.access import Caller, caller, no_such_project
 from libs.rpc.errors import Context
 from libs.rpc.metrics import CallSummary
+from libs.rpc.pages import Pages, page_size
+from libs.storage.directory import ApiKey, Change, Directory, Mutation
+from libs.storage.key_use import KeyUse
+from libs.storage.requests import check_id, fingerprint
 from libs.version import program_version
+from services.ingest.keys import made, revoked, shows
 
 
 class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
-    """AdminService of one engine. What is not built says so."""
+    """AdminService of one engine, over the directory of all projects. What is not built says so."""
 
     def __init__(
         self,
         engine: Engine,
+        directory: Directory,
+        use: KeyUse,
+        clock: Clock,
+        *,
         calls: Callable[[], Sequence[CallSummary]] = tuple,
         services: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """Take the engine, what tells of calls, and why services do not serve ("" for those that do)."""
+        """Take what it tells of, calls and why services do not serve ("" for those that do) included."""
         self._engine = engine
+        self._directory = directory
+        self._use = use
+        self._clock = clock
         self._calls = calls
         self._services = services
+        self._keys: Pages[tuple[ApiKey, ...]] = Pages(clock)
+
+    async def CreateApiKey(
+        self, request: admin_pb2.CreateApiKeyRequest, context: Context
+    ) -> admin_pb2.CreateApiKeyResponse:
+        """Make a key."""
+        project_id = self._visible(request.api_key.project_id)
+        key, secret = made(
+            request.api_key.name, request.api_key.scopes, project_id=project_id, now=self._clock()
+        )
+
+        def change(changes: Change) -> tuple[bytes, bytes]:
+            kept = changes.add_key(key)
+            response = admin_pb2.CreateApiKeyResponse(api_key=write_key(kept, None))
+            repeated = response.SerializeToString()
+            response.secret = secret
+            return response.SerializeToString(), repeated
+
+        done = await self._mutate(request, change)
+        return admin_pb2.CreateApiKeyResponse.FromString(done)
+
+    async def ListApiKeys(
+        self, request: admin_pb2.ListApiKeysRequest, context: Context
+    ) -> admin_pb2.ListApiKeysResponse:
+        """List the keys of a project."""
+        limit = page_size(request.page_size)
+        project_id = self._visible(request.project_id)
+        held = self._keys.find(request)
+        if held:
+            keys, token, first = held
+        else:
+            there = self._directory.contents().keys
+            keys = tuple(k for k in there if k.project_id == project_id and shows(k, caller()))
+            first = 0
+            token = self._keys.keep(request, keys) if len(keys) > limit else b""
+        stop = min(first + limit, len(keys))
+        uses = await asyncio.to_thread(self._use.last_uses)
+        return admin_pb2.ListApiKeysResponse(
+            api_keys=[write_key(key, uses.get(key.key_id)) for key in keys[first:stop]],
+            next_page_token=self._keys.token(token, stop) if stop < len(keys) else "",
+        )
+
+    async def RevokeApiKey(
+        self, request: admin_pb2.RevokeApiKeyRequest, context: Context
+    ) -> admin_pb2.RevokeApiKeyResponse:
+        """Make a key useless."""
+        who, now = caller(), self._clock()
+        uses = await asyncio.to_thread(self._use.last_uses)
+
+        def change(changes: Change) -> tuple[bytes, bytes]:
+            key = revoked(changes.key(request.key_id), who, now)
+            changes.put_key(key)
+            response = admin_pb2.RevokeApiKeyResponse(api_key=write_key(key, uses.get(key.key_id)))
+            return (response.SerializeToString(),) * 2
+
+        done = await self._mutate(request, change)
+        return admin_pb2.RevokeApiKeyResponse.FromString(done)
 
     async def GetStatus(
         self, request: admin_pb2.GetStatusRequest, context: Context
@@ -44,6 +119,46 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         for service, reason in sorted(self._services().items()):
             response.services.add(service=service, serving=not reason, reason=reason)
         return response
+
+    def _visible(self, project_id: str) -> str:
+        """Return the project that a request means. Raises `Missing` for one its caller may not know of."""
+        who = caller()
+        wanted = project_id or who.project_id
+        if wanted != who.project_id and not (who.operator and wanted in self._directory.contents().projects):
+            raise no_such_project()
+        return wanted
+
+    async def _mutate(self, request: Message, change: Mutation) -> bytes:
+        request_id: str = getattr(request, "request_id", "")
+        check_id(request_id)
+        key = (f"{_owner(caller())}/{request_id}", fingerprint(request)) if request_id else None
+        return await asyncio.to_thread(self._directory.mutate, key, self._clock(), change)
+
+
+def _owner(who: Caller) -> str:
+    """Return whose request ids are apart from those of others: a project's, or the operator's."""
+    return "*" if who.operator else who.project_id
+
+
+def write_key(key: ApiKey, last_use: int | None) -> admin_pb2.ApiKey:
+    """Write a key, without its secret, with the instant of its last use, ms."""
+    written = admin_pb2.ApiKey(
+        key_id=key.key_id,
+        project_id=key.project_id,
+        name=key.name,
+        scopes=key.scopes,
+        operator=key.operator,
+    )
+    _set(written.create_time, key.create_time)
+    if last_use is not None:
+        _set(written.last_use_time, last_use)
+    if key.revoke_time is not None:
+        _set(written.revoke_time, key.revoke_time)
+    return written
+
+
+def _set(stamp: timestamp_pb2.Timestamp, instant: int) -> None:
+    stamp.FromMilliseconds(instant)
 
 
 def _intake(taken: Intake, waiting: int) -> admin_pb2.Intake:

@@ -1,13 +1,13 @@
 """What is the sync service made of? Opens its parts and puts them together, for whoever serves it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
 from libs.clock import Clock, system_clock
-from libs.storage.projects import Project, read_default
+from libs.rpc.client import Credentials, nobody
 from services.sync.destinations.addresses import Hosts
 from services.sync.destinations.facebook.account import Accounts
 from services.sync.destinations.opener import Opener
@@ -43,8 +43,9 @@ class SyncApp:
         cls,
         data_dir: Path,
         cohort_target: str,
-        api_key: str | None,
+        credentials: Credentials | None = None,
         *,
+        zone: Callable[[], ZoneInfo] = lambda: UTC,
         clock: Clock = system_clock,
         allow_loopback: bool = False,
         destination_hosts: Iterable[str] = (),
@@ -53,15 +54,14 @@ class SyncApp:
     ) -> "SyncApp":
         """Open the service over `data_dir`/sync. Members come from the cohort service at HOST:PORT.
 
+        `credentials` are sent with each call; `zone` is that of schedules that name none.
         `allow_loopback` lets destinations be on this machine, `destination_hosts` names HOST:PORT of others;
         `patience` says how long they are borne with; what Prometheus is shown goes into `shown_in`.
         Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
         """
         store = Store(data_dir)
-        members = Members(cohort_target, api_key)
+        members = Members(cohort_target, credentials or nobody)
         registry = Registry(store)
-        zone = ProjectZone(data_dir)
-        zone()
         lifecycle = Lifecycle(store, registry, zone)
         hosts = Hosts(allow_loopback, frozenset(host.lower() for host in destination_hosts))
         opener = Opener(clock, Accounts(clock), hosts, patience or Patience())
@@ -84,17 +84,3 @@ class SyncApp:
         self._measures.close()
         await self._members.close()
         await self._store.close()
-
-
-class ProjectZone:
-    """Tells the project's time zone; UTC until ingest has made the project."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
-        self._project: Project | None = None
-
-    def __call__(self) -> ZoneInfo:
-        """Return the zone."""
-        if self._project is None:
-            self._project = read_default(self._data_dir)
-        return self._project.zone if self._project else UTC

@@ -17,7 +17,7 @@ from google.protobuf.struct_pb2 import Struct
 from pyroaring import BitMap
 
 from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2
-from libs.rpc.client import connect_async, credentials
+from libs.rpc.client import Credentials, connect_async
 from libs.rpc.errors import Failure
 from services.sync.delivered import Entry
 
@@ -67,17 +67,17 @@ class Member:
 class Members:
     """A channel to the cohort service. Nothing is sent before the first call."""
 
-    def __init__(self, target: str, api_key: str | None) -> None:
+    def __init__(self, target: str, credentials: Credentials) -> None:
         self._channel = connect_async(target)
         self._stub: Any = cohort_pb2_grpc.CohortServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._metadata = credentials(api_key)
+        self._credentials = credentials
 
     async def check_cohort(self, cohort_id: str) -> None:
         """Return where the cohort exists. Raises `CohortGone`, `MembersError`."""
         try:
             await self._stub.GetCohort(
                 cohort_pb2.GetCohortRequest(cohort_id=cohort_id),
-                metadata=self._metadata,
+                metadata=self._credentials(),
                 timeout=CALL_SECONDS,
             )
         except grpc.RpcError as error:
@@ -90,7 +90,9 @@ class Members:
         while True:
             request = cohort_pb2.ListCohortsRequest(page_size=LIST_PAGE, page_token=token)
             try:
-                page = await self._stub.ListCohorts(request, metadata=self._metadata, timeout=LIST_SECONDS)
+                page = await self._stub.ListCohorts(
+                    request, metadata=self._credentials(), timeout=LIST_SECONDS
+                )
             except grpc.RpcError:
                 return None
             found.update(cohort.cohort_id for cohort in page.cohorts)
@@ -103,7 +105,7 @@ class Members:
         try:
             response = await self._stub.GetMemberSet(
                 cohort_pb2.GetMemberSetRequest(cohort_id=cohort_id),
-                metadata=self._metadata,
+                metadata=self._credentials(),
                 timeout=CALL_SECONDS,
                 wait_for_ready=True,  # a run may start while the cohort service does
             )
@@ -162,7 +164,7 @@ class Members:
         if not isinstance(profiles, bool):
             request.profile_fields.extend(profiles)
         try:
-            stream = self._stub.ResolveMembers(request, metadata=self._metadata, timeout=CALL_SECONDS)
+            stream = self._stub.ResolveMembers(request, metadata=self._credentials(), timeout=CALL_SECONDS)
             return [member async for response in stream for member in response.members]
         except grpc.RpcError as error:
             raise _translate(error) from error

@@ -21,7 +21,7 @@ from libs.events.commit import Submission
 from libs.events.log import EventLog
 from libs.index.calendar import Calendar
 from libs.index.index import SEAL_ROWS
-from libs.storage import projects
+from libs.storage.directory import Directory, ensure_default
 from services.cohort.plan import make_plan
 from tests.bench.world import AS_OF, World, batches, customer_numbers, upserts
 from tests.world import read
@@ -72,7 +72,9 @@ class Cohort:
 
 def open_engine(data_dir: Path, seal_rows: int = SEAL_ROWS) -> Engine:
     """Open the engine that `cohort serve --data-dir` would open."""
-    project = projects.ensure_default(data_dir, "UTC", system_clock())
+    directory = Directory(data_dir, writable=True)
+    project = ensure_default(directory, "UTC", system_clock())
+    directory.close()
     log = EventLog(data_dir / "events" / project.project_id)
     return Engine(log, Calendar(UTC), system_clock, writable=True, seal_rows=seal_rows)
 

@@ -16,8 +16,11 @@ from libs.engine import Engine
 from libs.events.log import EventLog
 from libs.gen.cohort.v1 import admin_pb2, cohort_pb2, ingest_pb2
 from libs.index.calendar import Calendar
+from libs.rpc.access import Keys
 from libs.rpc.client import connect
 from libs.rpc.errors import Failure
+from libs.storage.directory import Directory, ensure_default
+from libs.storage.key_use import KeyUse
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
 from services.ingest.admin import AdminServicer
@@ -62,7 +65,7 @@ class Reflected:
         for name in self.services:
             self._learn(file_containing_symbol=name)
             self._pool.FindServiceByName(name)  # what is listed is described
-        self._methods = {
+        self.methods = {
             method.name: method
             for name in self.services
             if name.startswith("cohort.")
@@ -86,7 +89,7 @@ class Reflected:
 
     def invoke(self, method_name: str, *requests: Any, metadata: Any = None) -> Any:
         """Call a method with requests in JSON form, or as bytes; return an answer, or a list from a stream."""
-        method = self._methods[method_name]
+        method = self.methods[method_name]
         make = getattr(
             self._channel,
             ("stream" if method.client_streaming else "unary")
@@ -169,15 +172,20 @@ def served(
     store = CohortStore(folder / "saved")
     if fill:
         fill(engine)
+    directory = Directory(folder, writable=True)
+    ensure_default(directory, zone, clock())
+    use = KeyUse(folder, "test")
+    keys = Keys(directory, api_key, insecure=api_key is None, use=use, clock=clock)
     services = [
         (INGEST, IngestServicer(engine, clock)),
-        (ADMIN, AdminServicer(engine)),
+        (ADMIN, AdminServicer(engine, directory, use, clock)),
         (COHORT, CohortServicer(engine, store, clock)),
     ]
     try:
-        with serving(services, api_key) as target:
+        with serving(services, keys) as target:
             yield target, clock
     finally:
+        directory.close()
         store.close()
         engine.close()
 

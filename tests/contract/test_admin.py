@@ -59,7 +59,7 @@ def test_what_is_sealed_is_shown_by_part(tmp_path: Path) -> None:
         assert "up to date" in shown.output
 
 
-@pytest.mark.parametrize("method", ["CreateApiKey", "ListProjects"])
+@pytest.mark.parametrize("method", ["CreateProject", "ListProjects"])
 def test_the_rest_of_admin_is_not_built_and_says_so(api: Client, method: str) -> None:
     assert api.failure(method).code == grpc.StatusCode.UNIMPLEMENTED
 

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from libs.errors import Missing
 from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc
 from libs.metrics import Exposition, new_registry
+from libs.rpc.access import Keys
 from libs.rpc.client import connect
 from libs.rpc.metrics import Calls
 from tests.contract.harness import COHORT
@@ -54,7 +55,7 @@ def behaving() -> Behaving:
 
 @pytest.fixture
 def channel(calls: Calls, behaving: Behaving) -> Iterator[grpc.Channel]:
-    with serving([(COHORT, behaving)], "key", calls) as target:
+    with serving([(COHORT, behaving)], Keys(operator_secret="key"), calls) as target:
         channel = connect(target, "key")
         yield channel
         channel.close()
@@ -120,7 +121,7 @@ def test_every_call_is_counted_by_how_it_ended(channel: grpc.Channel, calls: Cal
 
 
 def test_a_call_with_a_wrong_key_is_counted(calls: Calls, behaving: Behaving) -> None:
-    with serving([(COHORT, behaving)], "key", calls) as target:
+    with serving([(COHORT, behaving)], Keys(operator_secret="key"), calls) as target:
         channel = connect(target, "other")
         assert (
             code(lambda: channel.unary_unary("/cohort.v1.CohortService/GetCohort")(b"")) == "UNAUTHENTICATED"

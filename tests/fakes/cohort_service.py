@@ -13,6 +13,7 @@ from pyroaring import BitMap
 
 from libs.errors import Invalid, Missing, Refused
 from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2
+from libs.rpc.access import Keys
 from libs.rpc.errors import Context
 from libs.rpc.server import Server
 
@@ -81,7 +82,7 @@ class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
 
     async def start(self, address: str = "127.0.0.1:0") -> str:
         """Listen, and return HOST:PORT."""
-        self._server = Server(address, self._api_key)
+        self._server = Server(address, Keys(operator_secret=self._api_key) if self._api_key else None)
         self._server.add(SERVICE, self)
         self.target = f"127.0.0.1:{await self._server.start()}"
         return self.target

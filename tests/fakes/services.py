@@ -23,6 +23,7 @@ from libs.gen.cohort.v1 import (
     sync_pb2,
     sync_pb2_grpc,
 )
+from libs.rpc.access import Keys
 from libs.rpc.metrics import Calls
 from libs.rpc.server import Server
 
@@ -86,7 +87,7 @@ def _servicer(service: ServiceDescriptor, base: type, fakes: Fakes) -> Any:
 @contextmanager
 def serving(
     services: Iterable[tuple[ServiceDescriptor, object]],
-    api_key: str | None = None,
+    keys: Keys | None = None,
     calls: Calls | None = None,
 ) -> Iterator[str]:
     """Serve services on a free port, from a thread with a loop of its own; yields HOST:PORT."""
@@ -98,7 +99,7 @@ def serving(
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
 
     async def start() -> tuple[Server, int]:
-        server = Server("127.0.0.1:0", api_key, calls)
+        server = Server("127.0.0.1:0", keys, calls)
         for service, servicer in services:
             server.add(service, servicer)
         port = await server.start()
@@ -121,5 +122,5 @@ def running_fakes(api_key: str | None = None) -> Iterator[Fakes]:
     """Serve all fakes on a free port."""
     fakes = Fakes()
     services = [(service, _servicer(service, base, fakes)) for service, base in SERVICES]
-    with serving(services, api_key) as fakes.target:
+    with serving(services, Keys(operator_secret=api_key) if api_key else None) as fakes.target:
         yield fakes

@@ -1,10 +1,10 @@
 """Does SyncService keep its contract? Shapes, the one-sync rule, states, request ids, paging, refusals."""
 
 import asyncio
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from libs.storage.projects import ensure_default
 from tests.contract.sync.harness import StepClock, SyncHarness, until
 from tests.fakes.webhook import Answer, WebhookReceiver
 
@@ -107,7 +107,7 @@ async def test_pause_resume_and_update_of_the_schedule(sync, cohorts, receiver, 
 
 async def test_daily_without_a_zone_is_in_the_projects(sync, cohorts, receiver, clock):
     await sync.stop()
-    ensure_default(sync.data_dir, "Asia/Kolkata", clock())
+    sync.options["zone"] = lambda: ZoneInfo("Asia/Kolkata")
     await sync.start()
     schedule = {"daily": {"time": "09:00"}, "catchupWindow": "7200s"}
     made = await sync.sync(cohorts.add_cohort("C"), await sync.webhook(receiver), schedule=schedule)

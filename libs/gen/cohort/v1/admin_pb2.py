@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63ohort/v1/admin.proto\x12\tcohort.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x01\n\x06\x41piKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x93\x01\n\x07Project\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x11\n\ttime_zone\x18\x02 \x01(\t\x12\x30\n\rdedupe_window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x13\x43reateApiKeyRequest\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"J\n\x14\x43reateApiKeyResponse\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"O\n\x12ListApiKeysRequest\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"S\n\x13ListApiKeysResponse\x12#\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x11.cohort.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x13RevokeApiKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\":\n\x14RevokeApiKeyResponse\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\"O\n\x14\x43reateProjectRequest\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"<\n\x15\x43reateProjectResponse\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\"<\n\x13ListProjectsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x14ListProjectsResponse\x12$\n\x08projects\x18\x01 \x03(\x0b\x32\x12.cohort.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x11GetProjectRequest\x12\x12\n\nproject_id\x18\x01 \x01(\t\"9\n\x12GetProjectResponse\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\"\x12\n\x10GetStatusRequest\"\xf7\x01\n\x11GetStatusResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\"\n\x05parts\x18\x02 \x03(\x0b\x32\x13.cohort.v1.PartSize\x12&\n\x03lag\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07version\x18\x04 \x01(\t\x12!\n\x06intake\x18\x05 \x01(\x0b\x32\x11.cohort.v1.Intake\x12$\n\x05\x63\x61lls\x18\x06 \x03(\x0b\x32\x15.cohort.v1.CallStatus\x12*\n\x08services\x18\x07 \x03(\x0b\x32\x18.cohort.v1.ServiceStatus\"\xae\x01\n\x06Intake\x12\x17\n\x0f\x65vents_accepted\x18\x01 \x01(\x03\x12\x18\n\x10\x65vents_duplicate\x18\x02 \x01(\x03\x12\x17\n\x0f\x65vents_rejected\x18\x03 \x01(\x03\x12\x1a\n\x12\x63ustomers_accepted\x18\x04 \x01(\x03\x12\x1a\n\x12\x63ustomers_rejected\x18\x05 \x01(\x03\x12\x0f\n\x07\x63ommits\x18\x06 \x01(\x03\x12\x0f\n\x07waiting\x18\x07 \x01(\x03\"\x9f\x01\n\nCallStatus\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12)\n\x06median\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03p99\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"A\n\rServiceStatus\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07serving\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"B\n\x08PartSize\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x12\n\ndisk_bytes\x18\x02 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\x32\xb6\x04\n\x0c\x41\x64minService\x12O\n\x0c\x43reateApiKey\x12\x1e.cohort.v1.CreateApiKeyRequest\x1a\x1f.cohort.v1.CreateApiKeyResponse\x12L\n\x0bListApiKeys\x12\x1d.cohort.v1.ListApiKeysRequest\x1a\x1e.cohort.v1.ListApiKeysResponse\x12O\n\x0cRevokeApiKey\x12\x1e.cohort.v1.RevokeApiKeyRequest\x1a\x1f.cohort.v1.RevokeApiKeyResponse\x12R\n\rCreateProject\x12\x1f.cohort.v1.CreateProjectRequest\x1a .cohort.v1.CreateProjectResponse\x12O\n\x0cListProjects\x12\x1e.cohort.v1.ListProjectsRequest\x1a\x1f.cohort.v1.ListProjectsResponse\x12I\n\nGetProject\x12\x1c.cohort.v1.GetProjectRequest\x1a\x1d.cohort.v1.GetProjectResponse\x12\x46\n\tGetStatus\x12\x1b.cohort.v1.GetStatusRequest\x1a\x1c.cohort.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63ohort/v1/admin.proto\x12\tcohort.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x01\n\x06\x41piKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08operator\x18\x08 \x01(\x08\"\x93\x01\n\x07Project\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x11\n\ttime_zone\x18\x02 \x01(\t\x12\x30\n\rdedupe_window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x13\x43reateApiKeyRequest\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"J\n\x14\x43reateApiKeyResponse\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"O\n\x12ListApiKeysRequest\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"S\n\x13ListApiKeysResponse\x12#\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x11.cohort.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x13RevokeApiKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\":\n\x14RevokeApiKeyResponse\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\"O\n\x14\x43reateProjectRequest\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"<\n\x15\x43reateProjectResponse\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\"<\n\x13ListProjectsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x14ListProjectsResponse\x12$\n\x08projects\x18\x01 \x03(\x0b\x32\x12.cohort.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x11GetProjectRequest\x12\x12\n\nproject_id\x18\x01 \x01(\t\"9\n\x12GetProjectResponse\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\"\x12\n\x10GetStatusRequest\"\xf7\x01\n\x11GetStatusResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\"\n\x05parts\x18\x02 \x03(\x0b\x32\x13.cohort.v1.PartSize\x12&\n\x03lag\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07version\x18\x04 \x01(\t\x12!\n\x06intake\x18\x05 \x01(\x0b\x32\x11.cohort.v1.Intake\x12$\n\x05\x63\x61lls\x18\x06 \x03(\x0b\x32\x15.cohort.v1.CallStatus\x12*\n\x08services\x18\x07 \x03(\x0b\x32\x18.cohort.v1.ServiceStatus\"\xae\x01\n\x06Intake\x12\x17\n\x0f\x65vents_accepted\x18\x01 \x01(\x03\x12\x18\n\x10\x65vents_duplicate\x18\x02 \x01(\x03\x12\x17\n\x0f\x65vents_rejected\x18\x03 \x01(\x03\x12\x1a\n\x12\x63ustomers_accepted\x18\x04 \x01(\x03\x12\x1a\n\x12\x63ustomers_rejected\x18\x05 \x01(\x03\x12\x0f\n\x07\x63ommits\x18\x06 \x01(\x03\x12\x0f\n\x07waiting\x18\x07 \x01(\x03\"\x9f\x01\n\nCallStatus\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12)\n\x06median\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03p99\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"A\n\rServiceStatus\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07serving\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"B\n\x08PartSize\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x12\n\ndisk_bytes\x18\x02 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\x32\xb6\x04\n\x0c\x41\x64minService\x12O\n\x0c\x43reateApiKey\x12\x1e.cohort.v1.CreateApiKeyRequest\x1a\x1f.cohort.v1.CreateApiKeyResponse\x12L\n\x0bListApiKeys\x12\x1d.cohort.v1.ListApiKeysRequest\x1a\x1e.cohort.v1.ListApiKeysResponse\x12O\n\x0cRevokeApiKey\x12\x1e.cohort.v1.RevokeApiKeyRequest\x1a\x1f.cohort.v1.RevokeApiKeyResponse\x12R\n\rCreateProject\x12\x1f.cohort.v1.CreateProjectRequest\x1a .cohort.v1.CreateProjectResponse\x12O\n\x0cListProjects\x12\x1e.cohort.v1.ListProjectsRequest\x1a\x1f.cohort.v1.ListProjectsResponse\x12I\n\nGetProject\x12\x1c.cohort.v1.GetProjectRequest\x1a\x1d.cohort.v1.GetProjectResponse\x12\x46\n\tGetStatus\x12\x1b.cohort.v1.GetStatusRequest\x1a\x1c.cohort.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,45 +34,45 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cohort.v1.admin_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_APIKEY']._serialized_start=102
-  _globals['_APIKEY']._serialized_end=325
-  _globals['_PROJECT']._serialized_start=328
-  _globals['_PROJECT']._serialized_end=475
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=477
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=554
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=556
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=630
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=632
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=711
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=713
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=796
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=798
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=855
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=857
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=915
-  _globals['_CREATEPROJECTREQUEST']._serialized_start=917
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=996
-  _globals['_CREATEPROJECTRESPONSE']._serialized_start=998
-  _globals['_CREATEPROJECTRESPONSE']._serialized_end=1058
-  _globals['_LISTPROJECTSREQUEST']._serialized_start=1060
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=1120
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1122
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1207
-  _globals['_GETPROJECTREQUEST']._serialized_start=1209
-  _globals['_GETPROJECTREQUEST']._serialized_end=1248
-  _globals['_GETPROJECTRESPONSE']._serialized_start=1250
-  _globals['_GETPROJECTRESPONSE']._serialized_end=1307
-  _globals['_GETSTATUSREQUEST']._serialized_start=1309
-  _globals['_GETSTATUSREQUEST']._serialized_end=1327
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1330
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1577
-  _globals['_INTAKE']._serialized_start=1580
-  _globals['_INTAKE']._serialized_end=1754
-  _globals['_CALLSTATUS']._serialized_start=1757
-  _globals['_CALLSTATUS']._serialized_end=1916
-  _globals['_SERVICESTATUS']._serialized_start=1918
-  _globals['_SERVICESTATUS']._serialized_end=1983
-  _globals['_PARTSIZE']._serialized_start=1985
-  _globals['_PARTSIZE']._serialized_end=2051
-  _globals['_ADMINSERVICE']._serialized_start=2054
-  _globals['_ADMINSERVICE']._serialized_end=2620
+  _globals['_APIKEY']._serialized_end=343
+  _globals['_PROJECT']._serialized_start=346
+  _globals['_PROJECT']._serialized_end=493
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=495
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=572
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=574
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=648
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=650
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=729
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=731
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=814
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=816
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=873
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=875
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=933
+  _globals['_CREATEPROJECTREQUEST']._serialized_start=935
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=1014
+  _globals['_CREATEPROJECTRESPONSE']._serialized_start=1016
+  _globals['_CREATEPROJECTRESPONSE']._serialized_end=1076
+  _globals['_LISTPROJECTSREQUEST']._serialized_start=1078
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=1138
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1140
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1225
+  _globals['_GETPROJECTREQUEST']._serialized_start=1227
+  _globals['_GETPROJECTREQUEST']._serialized_end=1266
+  _globals['_GETPROJECTRESPONSE']._serialized_start=1268
+  _globals['_GETPROJECTRESPONSE']._serialized_end=1325
+  _globals['_GETSTATUSREQUEST']._serialized_start=1327
+  _globals['_GETSTATUSREQUEST']._serialized_end=1345
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1348
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1595
+  _globals['_INTAKE']._serialized_start=1598
+  _globals['_INTAKE']._serialized_end=1772
+  _globals['_CALLSTATUS']._serialized_start=1775
+  _globals['_CALLSTATUS']._serialized_end=1934
+  _globals['_SERVICESTATUS']._serialized_start=1936
+  _globals['_SERVICESTATUS']._serialized_end=2001
+  _globals['_PARTSIZE']._serialized_start=2003
+  _globals['_PARTSIZE']._serialized_end=2069
+  _globals['_ADMINSERVICE']._serialized_start=2072
+  _globals['_ADMINSERVICE']._serialized_end=2638
 # @@protoc_insertion_point(module_scope)

@@ -28,6 +28,10 @@ if _version_not_supported:
 class AdminServiceStub:
     """For the people who run Cohort.
 
+    A key acts in its own project. The operator's (COHORT_API_KEY, or one made with `cohort keys create --data-dir
+    --operator`) also makes projects, sees them all, and makes, lists and revokes the keys of any. To everybody
+    else a project that is not theirs does not exist.
+
     Every RPC can answer UNAUTHENTICATED (no valid API key), PERMISSION_DENIED (a key without the scope) and
     INVALID_ARGUMENT MALFORMED_MESSAGE (bytes that are no such message).
     """
@@ -78,47 +82,55 @@ class AdminServiceStub:
 class AdminServiceServicer:
     """For the people who run Cohort.
 
+    A key acts in its own project. The operator's (COHORT_API_KEY, or one made with `cohort keys create --data-dir
+    --operator`) also makes projects, sees them all, and makes, lists and revokes the keys of any. To everybody
+    else a project that is not theirs does not exist.
+
     Every RPC can answer UNAUTHENTICATED (no valid API key), PERMISSION_DENIED (a key without the scope) and
     INVALID_ARGUMENT MALFORMED_MESSAGE (bytes that are no such message).
     """
 
     def CreateApiKey(self, request, context):
-        """Makes an API key. NOT_FOUND: the project. INVALID_ARGUMENT: a bad scope.
+        """Makes an API key; its secret is in this answer and nowhere else. NOT_FOUND: the project. INVALID_ARGUMENT: a
+        bad name or scope.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListApiKeys(self, request, context):
-        """Lists the API keys of a project, without their secrets. NOT_FOUND.
+        """Lists the API keys of a project, revoked ones too, without their secrets. NOT_FOUND: the project.
+        INVALID_ARGUMENT: a bad page token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeApiKey(self, request, context):
-        """Makes an API key useless. NOT_FOUND.
+        """Makes an API key useless: the next call with it fails, and streams it opened end within a second. Again it
+        changes nothing. NOT_FOUND: the key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateProject(self, request, context):
-        """Makes a project. ALREADY_EXISTS. INVALID_ARGUMENT: a bad name or time zone.
+        """Makes a project. PERMISSION_DENIED: a key that is not the operator's. ALREADY_EXISTS. INVALID_ARGUMENT: a bad
+        id, time zone or window. RESOURCE_EXHAUSTED: as many projects as one server holds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListProjects(self, request, context):
-        """Lists the projects. INVALID_ARGUMENT: a bad page token.
+        """Lists the projects that the key may see: its own, or all to the operator. INVALID_ARGUMENT: a bad page token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetProject(self, request, context):
-        """Shows a project. NOT_FOUND.
+        """Shows a project. NOT_FOUND: there is none, or the key may not see it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +191,10 @@ def add_AdminServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
     """For the people who run Cohort.
+
+    A key acts in its own project. The operator's (COHORT_API_KEY, or one made with `cohort keys create --data-dir
+    --operator`) also makes projects, sees them all, and makes, lists and revokes the keys of any. To everybody
+    else a project that is not theirs does not exist.
 
     Every RPC can answer UNAUTHENTICATED (no valid API key), PERMISSION_DENIED (a key without the scope) and
     INVALID_ARGUMENT MALFORMED_MESSAGE (bytes that are no such message).
