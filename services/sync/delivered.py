@@ -18,7 +18,7 @@ Every function takes the transaction of its caller, so that rows, cache and a ru
 import hashlib
 import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -142,6 +142,13 @@ class Delivered:
         rows = ledger.rows + added - removed
         self._keep(txn, sync_id, msgspec.structs.replace(ledger, rows=rows))
         return added, removed
+
+    def rows(self, txn: Any, sync_id: SyncId, after: str) -> Iterator[str]:
+        """Yield the delivered customers behind one, "" for all; nothing may be written meanwhile."""
+        prefix = sync_id.encode()
+        start = _row_key(sync_id, after) + b"\0" if after else b""
+        for key, _ in _within(txn, self._rows, prefix, start):
+            yield key[len(prefix) :].decode()
 
     def find(self, txn: Any, sync_id: SyncId, customer_id: str) -> Entry | None:
         """Return a delivered customer, None for one who is not, or whose number is stale."""

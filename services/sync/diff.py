@@ -24,6 +24,17 @@ def size(numbers: Numbers) -> int:
     return sum(len(shard) for shard in numbers.values())
 
 
+def behind(numbers: Numbers, last: tuple[str, int] | None) -> Numbers:
+    """Return the members behind a (shard, number) in the order of `slices`; all where that is None."""
+    if last is None:
+        return numbers
+    shard, number = last
+    rest = {name: part for name, part in numbers.items() if name > shard}
+    if shard in numbers:
+        rest[shard] = numbers[shard][numbers[shard].rank(number) :]
+    return rest
+
+
 def slices(
     numbers: Numbers, most: int, *, first: int | None = None
 ) -> Iterator[tuple[tuple[str, BitMap], ...]]:

@@ -7,62 +7,50 @@ preview makes the same drafts as a run (`preview`, `feeding`). Memory holds the 
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
+from msgspec.structs import replace
 from pyroaring import BitMap
 
-from services.sync.delivered import Entry, Removal
+from services.sync.delivered import Removal
 from services.sync.destinations.base import Addition, Feed, Unmatchable
-from services.sync.diff import size, slices
-from services.sync.members import Members, MemberSet
+from services.sync.diff import behind, size, slices
+from services.sync.members import Member, Members
 from services.sync.model import Sync
-from services.sync.planning import Plan
+from services.sync.plans import Draft, LeftOut, Place, Plan
 from services.sync.store import Store
 
-
-@dataclass(slots=True)
-class Draft:
-    """What a page is made of: whom to add and remove, and who is left out, with the reason."""
-
-    adds: list[Addition] = field(default_factory=list)
-    removes: list[Removal] = field(default_factory=list)
-    unmatched: list[tuple[Entry, str]] = field(default_factory=list)
-    standing: list[tuple[Addition, str]] = field(default_factory=list)
-    orphans: bool = False
-    """Whether its removals are of people who were never noted as delivered, and so are in no figure."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to send."""
-        return not self.adds and not self.removes
+Group = tuple[tuple[str, BitMap], ...]
 
 
 class Drafts:
     """The drafts of one run of `sync`, or of one that might be, to a feed that has been prepared."""
 
-    def __init__(
-        self, store: Store, client: Members, sync: Sync, members: MemberSet, plan: Plan, feed: Feed
-    ) -> None:
+    def __init__(self, store: Store, client: Members, sync: Sync, plan: Plan, feed: Feed) -> None:
         self._store = store
         self._client = client
         self._sync = sync
-        self._members = members
         self._plan = plan
         self._feed = feed
 
     def most_pages(self) -> int:
         """Return how many pages there are if everybody can be matched."""
-        changes, most = size(self._plan.adds) + self._plan.removes, self._feed.page_size
-        return -(-changes // most) + -(-len(self._plan.orphans) // most)
-
-    async def changes(self) -> AsyncIterator[Draft]:
-        """Yield the drafts of all changes. Raises `MembersError`."""
         plan, most = self._plan, self._feed.page_size
-        for start in range(0, len(plan.orphans), most):
-            yield Draft(removes=list(plan.orphans[start : start + most]), orphans=True)
+        if plan.is_full_set:
+            return -(-size(plan.members.numbers) // most)
+        return -(-(size(plan.adds) + plan.removes) // most) + -(-len(plan.orphans) // most)
+
+    def all(self, place: Place) -> AsyncIterator[Draft]:
+        """Return the drafts of the plan from a place on. They raise `MembersError`."""
+        return self._everybody(place) if self._plan.is_full_set else self._changes(place)
+
+    async def _changes(self, place: Place) -> AsyncIterator[Draft]:
+        plan, most = self._plan, self._feed.page_size
+        for start in range(place.orphans, len(plan.orphans), most):
+            place = replace(place, orphans=start + most)
+            yield Draft(removes=list(plan.orphans[start : start + most]), orphans=True, behind=place)
         removes: list[Removal] = []
-        after: bytes | None = b"" if plan.removes else None
+        after = place.removed if plan.removes else None
         while after is not None:
             find = partial(
                 self._store.delivered.find_removed,
@@ -72,31 +60,37 @@ class Drafts:
                 most=most,
             )
             removes, after = await self._store.reading(find)
+            place = replace(place, removed=after)
             if after is not None:
-                yield Draft(removes=removes)
-        for group in slices(plan.adds, most, first=most - len(removes)):
-            yield await self._draft(group, removes)
+                yield Draft(removes=removes, behind=place)
+        for group in slices(behind(plan.adds, place.added), most, first=most - len(removes)):
+            place = replace(place, added=_last(group))
+            yield await self._draft(group, place, removes)
             removes = []
         if removes:
-            yield Draft(removes=removes)
+            yield Draft(removes=removes, behind=place)
 
-    async def everybody(self) -> AsyncIterator[Draft]:
-        """Yield the drafts of the full set. Raises `MembersError`."""
-        for group in slices(self._members.numbers, self._feed.page_size):
-            yield await self._draft(group)
+    async def _everybody(self, place: Place) -> AsyncIterator[Draft]:
+        for group in slices(behind(self._plan.members.numbers, place.added), self._feed.page_size):
+            yield await self._draft(group, replace(place, added=_last(group)))
 
-    async def _draft(self, group: tuple[tuple[str, BitMap], ...], removes: Sequence[Removal] = ()) -> Draft:
+    async def _draft(self, group: Group, behind_it: Place, removes: Sequence[Removal] = ()) -> Draft:
         """Name customers, and make the keys they are known by."""
         feed = self._feed
         profiles = True if feed.fields is None else feed.fields
-        named = await self._client.resolve(self._members.epoch, group, profiles=profiles)
+        named = await self._client.resolve(self._plan.members.epoch, group, profiles=profiles)
         keys = await asyncio.to_thread(feed.keys, named)
-        draft, matched = Draft(removes=list(removes)), []
+        draft, matched = Draft(removes=list(removes), behind=behind_it), []
+        left_out: dict[tuple[str, str], BitMap] = {}
         for member, key in zip(named, keys, strict=True):
             if isinstance(key, Unmatchable):
-                draft.unmatched.append((member.entry, key.reason))
+                place_of = (key.reason, member.entry.shard)
+                left_out.setdefault(place_of, BitMap()).add(member.entry.number)
             else:
-                matched.append(Addition(member, key))
+                matched.append(Addition(member if feed.sends_profiles else Member(member.entry), key))
+        draft.unmatched = [
+            LeftOut(reason, shard, numbers.serialize()) for (reason, shard), numbers in left_out.items()
+        ]
         by_customer = {addition.customer_id: addition.key for addition in matched}
         standing = await self._store.reading(
             lambda txn: self._store.refusals.standing(txn, self._sync.sync_id, by_customer)
@@ -117,3 +111,8 @@ class Drafts:
             lambda txn: self._store.delivered.held_by_others(txn, self._sync.sync_id, removes)
         )
         return [removal for removal in removes if removal.customer_id not in held]
+
+
+def _last(group: Group) -> tuple[str, int]:
+    shard, numbers = group[-1]
+    return shard, numbers.max()

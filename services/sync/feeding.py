@@ -1,138 +1,166 @@
 """How are changes delivered to a feed? Page by page, each noted as soon as it is acknowledged.
 
-What the destination acknowledges, the cached bitmap and the counters of the run move in one transaction, so
-that whenever this stops, the next run sends the rest. The next page is made before a page is sent, so that a
-page knows whether it is the last; memory holds two pages. Neighbours: `drafting` (what goes into a page).
+What the destination acknowledges, the cached bitmap, the counters of the run and its place in the plan move in
+one transaction. A page is written down before it is sent, so that whenever this stops, the run goes on with the
+same page under the same number. The next page is made before a page is sent, so that a page knows whether it is
+the last; memory holds two. Neighbours: `drafting` (what goes into a page), `plans`, `in_flight`.
 """
 
-import tempfile
+import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any
 
-import msgspec
+from msgspec.structs import replace
+from pyroaring import BitMap
 
 from services.sync.delivered import Entry
 from services.sync.destinations.base import Addition, Feed, Opening, Page, Receipt, Untaken
 from services.sync.diff import size
-from services.sync.drafting import Draft, Drafts
-from services.sync.in_flight import Sent
-from services.sync.members import Members, MemberSet
+from services.sync.drafting import Drafts
+from services.sync.in_flight import SentPage
+from services.sync.members import Members
 from services.sync.model import Mode, Run, Sync
-from services.sync.planning import GROUP, Plan
+from services.sync.plans import Draft, Place, Plan
 from services.sync.progress import Progress, RunError
 from services.sync.store import Store
 
+DROPPED = 1000
+"""Customers dropped from the delivered ones at a time, where a full set has come without them."""
+
 
 class Feeding:
-    """One run of `sync` to an opened feed."""
+    """One run of `sync` to a feed that has been prepared: all of it, or what is left of it."""
 
-    def __init__(
-        self, store: Store, client: Members, sync: Sync, members: MemberSet, plan: Plan, progress: Progress
-    ) -> None:
+    def __init__(self, store: Store, client: Members, sync: Sync, plan: Plan, progress: Progress) -> None:
         self._store = store
         self._client = client
         self._sync = sync
-        self._members = members
         self._plan = plan
         self._progress = progress
-        self.rejected_adds = 0
-        """How many of the planned additions were not taken."""
+        self._place = Place()
 
-    async def deliver(self, feed: Feed) -> None:
-        """Send everything. Raises `RunError`, `MembersError`, `DeliveryError`."""
-        replacing = self._sync.mode is Mode.REPLACE and bool(self._members.numbers)
-        if self._plan.is_empty and not replacing:
-            return
+    async def deliver(self, feed: Feed) -> int:
+        """Send everything, and return how many of the planned additions were not taken.
+
+        Raises `RunError`, `MembersError`, `DeliveryError`.
+        """
+        if self._plan.is_empty and not self._plan.is_full_set:
+            return 0
+        sync_id = self._sync.sync_id
+        self._place = await self._store.reading(lambda txn: self._store.plans.place(txn, sync_id))
+        feed.restore(self._place.state)
         opening = await self._open(feed)
-        if replacing:
-            await self._replace(feed, opening)
-        else:
-            await self._change(feed, opening)
+        drafts = Drafts(self._store, self._client, self._sync, self._plan, feed)
+        await self._send_again(feed, opening)
+        await self._send_rest(feed, opening, drafts)
+        await self._finish(feed, opening)
+        return self._place.rejected_adds
 
     async def _open(self, feed: Feed) -> Opening:
-        sync, members = self._sync, self._members
+        sync, plan = self._sync, self._plan
         known = await self._store.reading(lambda txn: self._store.audience(txn, sync.sync_id))
-        mode = sync.mode if members.numbers or sync.mode is not Mode.REPLACE else Mode.MIRROR
         opening = Opening(
             sync.sync_id,
             self._progress.run_id,
-            members.cohort_id,
-            members.cohort_name,
-            mode,
+            plan.members.cohort_id,
+            plan.members.cohort_name,
+            plan.mode if plan.is_full_set or plan.mode is not Mode.REPLACE else Mode.MIRROR,
             known,
-            size(members.numbers) if mode is Mode.REPLACE else size(self._plan.adds),
-            self._plan.removes,
+            size(plan.members.numbers) if plan.is_full_set else size(plan.adds),
+            plan.removes,
         )
         audience = await feed.open(opening)
         if audience != known:
             await self._store.writing(lambda txn: self._store.put_audience(txn, sync.sync_id, audience))
-        return replace(opening, audience=audience)
+        return dataclasses.replace(opening, audience=audience)
 
-    def _drafts(self, feed: Feed) -> Drafts:
-        return Drafts(self._store, self._client, self._sync, self._members, self._plan, feed)
+    async def _send_again(self, feed: Feed, opening: Opening) -> None:
+        """Send the page that was under way when the run was cut off, as it was."""
+        kept = await self._store.reading(lambda txn: self._store.in_flight.page(txn, self._sync.sync_id))
+        if kept is not None:
+            await self._deliver(feed, opening, kept)
 
-    # Changes
-
-    async def _change(self, feed: Feed, opening: Opening) -> None:
-        drafts = self._drafts(feed)
+    async def _send_rest(self, feed: Feed, opening: Opening, drafts: Drafts) -> None:
         pages = drafts.most_pages()
         await self._store.writing(lambda txn: self._progress.update(txn, batches=pages))
-        number = 0
-        async for draft, following in _looking_ahead(drafts.changes()):
-            number += not draft.is_empty
-            page = Page(
-                opening,
-                number,
-                max(pages, number + 1) if following else number,
-                draft.adds,
-                await drafts.to_send(draft.removes),
-                last_adds=not (following and following.adds),
-                last_removes=not (following and following.removes),
-            )
-            receipt = await self._send(feed, page, draft.orphans) if page.adds or page.removes else Receipt()
-            run = await self._store.writing(partial(self._acknowledge, draft=draft, receipt=receipt))
+        async for draft, following in _looking_ahead(drafts.all(self._place)):
+            number = self._place.pages + 1
+            removes = await drafts.to_send(draft.removes)
+            if draft.adds or removes:
+                kept = SentPage(
+                    self._plan.members.epoch,
+                    number,
+                    max(pages, number + 1) if following else number,
+                    not (following and following.adds),
+                    not (following and following.removes),
+                    draft,
+                    removes,
+                )
+                sync_id = self._sync.sync_id
+                await self._store.writing(
+                    partial(self._store.in_flight.begin_page, sync_id=sync_id, page=kept)
+                )
+                run = await self._deliver(feed, opening, kept)
+            else:
+                note = partial(self._acknowledge, draft=draft, kept=None, receipt=Receipt(), feed=feed)
+                run = await self._store.writing(note)
             if following or draft.is_empty:
                 self._progress.check_going(run)
-        ledger = await self._store.reading(lambda txn: self._store.delivered.ledger(txn, self._sync.sync_id))
-        warnings = await feed.finish(opening, ledger.rows)
-        await self._store.writing(partial(self._end, warnings=warnings))
 
-    async def _send(self, feed: Feed, page: Page, orphans: bool) -> Receipt:
-        """Send a page, noted as under way; a failure leaves the note unless nothing was taken for certain.
-
-        Of orphans there is a note already, which stays.
-        """
-        sync_id, in_flight, epoch = self._sync.sync_id, self._store.in_flight, self._members.epoch
-        sent = [Sent(epoch, _entry(addition)) for addition in page.adds]
-        if not orphans:
-            sent += [Sent("", Entry(r.customer_id, "", 0, r.key), removing=True) for r in page.removes]
-        await self._store.writing(lambda txn: in_flight.begin(txn, sync_id, sent))
+    async def _deliver(self, feed: Feed, opening: Opening, kept: SentPage) -> Run:
+        """Send a page that has been written down, and note the answer."""
+        draft = kept.draft
+        page = Page(
+            opening,
+            kept.number,
+            kept.pages,
+            draft.adds,
+            kept.removes,
+            last_adds=kept.last_adds,
+            last_removes=kept.last_removes,
+        )
         try:
-            return await feed.send(page)
+            receipt = await feed.send(page)
         except Untaken:
-            ids = [one.entry.customer_id for one in sent]
-            await self._store.writing(lambda txn: in_flight.end(txn, sync_id, ids))
+            await self._store.writing(lambda txn: self._store.in_flight.end_page(txn, self._sync.sync_id))
             raise
+        note = partial(self._acknowledge, draft=draft, kept=kept, receipt=receipt, feed=feed)
+        return await self._store.writing(note)
 
-    def _acknowledge(self, txn: Any, draft: Draft, receipt: Receipt) -> Run:
-        refused = receipt.refused
+    # Acknowledgements
+
+    def _acknowledge(
+        self, txn: Any, draft: Draft, kept: SentPage | None, receipt: Receipt, feed: Feed
+    ) -> Run:
+        """Note what became of a draft and of the page made of it, where there was something to send."""
+        refused, sync_id = receipt.refused, self._sync.sync_id
         settled = [
             *(addition.customer_id for addition in draft.adds),
             *(r.customer_id for r in draft.removes),
         ]
-        self._store.in_flight.end(txn, self._sync.sync_id, settled)
-        added, removed = self._store.delivered.acknowledge(
-            txn,
-            self._sync.sync_id,
-            [_entry(addition) for addition in draft.adds if addition.customer_id not in refused],
-            [removal.customer_id for removal in draft.removes if removal.customer_id not in refused],
-        )
-        rejected = self._reject(txn, draft, receipt)
+        self._store.in_flight.end_page(txn, sync_id)
+        taken = [_entry(addition) for addition in draft.adds if addition.customer_id not in refused]
+        left = [r.customer_id for r in draft.removes if r.customer_id not in refused]
+        added = removed = 0
+        if self._plan.is_full_set:
+            self._store.plans.stage(txn, sync_id, taken)
+        else:
+            self._store.in_flight.end(txn, sync_id, settled)
+            added, removed = self._store.delivered.acknowledge(txn, sync_id, taken, left)
+        rejected, rejected_adds = self._reject(txn, draft, receipt)
         if not draft.orphans:
             rejected.update(refused[r.customer_id] for r in draft.removes if r.customer_id in refused)
+        self._place = replace(
+            draft.behind,
+            pages=kept.number if kept else self._place.pages,
+            is_last=kept.is_last if kept else self._place.is_last,
+            rejected_adds=self._place.rejected_adds + rejected_adds,
+            held=self._place.held + len(taken),
+            state=feed.state(),
+        )
+        self._store.plans.move(txn, sync_id, self._place)
         run = self._progress.read(txn)
         return self._progress.update(
             txn,
@@ -141,8 +169,8 @@ class Feeding:
             rejected=dict(Counter(run.rejected) + rejected),
         )
 
-    def _reject(self, txn: Any, draft: Draft, receipt: Receipt) -> Counter[str]:
-        """Note the additions that were not taken, and count them by reason."""
+    def _reject(self, txn: Any, draft: Draft, receipt: Receipt) -> tuple[Counter[str], int]:
+        """Note the additions that were not taken; return them by reason, and how many of them were planned."""
         refused = [
             (addition, receipt.refused[addition.customer_id])
             for addition in draft.adds
@@ -155,93 +183,95 @@ class Feeding:
             self._progress.run_id,
             [(a.customer_id, reason, a.key) for a, reason in (*lasting, *draft.standing)],
         )
-        left_out = [
-            *draft.unmatched,
-            *((a.member.entry, reason) for a, reason in (*refused, *draft.standing)),
-        ]
-        self.rejected_adds += sum(
-            entry.number in self._plan.adds.get(entry.shard, ()) for entry, _ in left_out
-        )
-        return Counter(reason for _, reason in left_out)
+        known = [(a.member.entry, reason) for a, reason in (*refused, *draft.standing)]
+        counts = Counter(reason for _, reason in known)
+        planned = sum(entry.number in self._plan.adds.get(entry.shard, ()) for entry, _ in known)
+        for left_out in draft.unmatched:
+            numbers = BitMap.deserialize(left_out.numbers)
+            counts[left_out.reason] += len(numbers)
+            planned += len(numbers & self._plan.adds.get(left_out.shard, BitMap()))
+        return counts, planned
 
-    def _end(self, txn: Any, warnings: Sequence[str]) -> None:
-        self._store.refusals.sweep(txn, self._sync.sync_id, self._progress.run_id)
-        self._progress.update(txn, warnings=tuple(warnings))
+    async def _finish(self, feed: Feed, opening: Opening) -> None:
+        """End the run at the destination, and note what is to be noted at the end."""
+        sync_id, pages = self._sync.sync_id, self._place.pages
+        if self._plan.is_full_set and not pages:
+            raise RunError("no member can be matched, so the audience was left as it was")
+        if self._plan.is_full_set and not self._place.is_last:
+            raise RunError("the last members of the full set cannot be matched any more; run the sync again")
+        held = self._place.held
+        if not self._plan.is_full_set:
+            ledger = await self._store.reading(lambda txn: self._store.delivered.ledger(txn, sync_id))
+            held = ledger.rows
+        warnings = await feed.finish(opening, held)
 
-    # The full set
+        def end(txn: Any) -> None:
+            if self._plan.is_full_set:
+                self._note_full_set(txn)
+            self._store.refusals.sweep(txn, sync_id, self._progress.run_id)
+            self._progress.update(txn, warnings=tuple(warnings), batches=pages)
 
-    async def _replace(self, feed: Feed, opening: Opening) -> None:
-        """Send everybody; what was delivered is noted when the last page is acknowledged, all at once."""
-        pages = -(-opening.adds // feed.page_size)
-        await self._store.writing(lambda txn: self._progress.update(txn, batches=pages))
-        number = held = 0
-        with tempfile.TemporaryFile() as taken, tempfile.TemporaryFile() as dropped:
-            async for draft, following in _looking_ahead(self._drafts(feed).everybody()):
-                number += not draft.is_empty
-                total = max(pages, number + 1) if following else number
-                page = Page(opening, number, total, draft.adds, (), last_adds=following is None)
-                receipt = await feed.send(page) if draft.adds else Receipt()
-                run = await self._store.writing(partial(self._note_page, draft=draft, receipt=receipt))
-                held += _spool(draft, receipt, taken, dropped)
-                if following or draft.is_empty:
-                    self._progress.check_going(run)
-            if not number:
-                raise RunError("no member can be matched, so the audience was left as it was")
-            warnings = await feed.finish(opening, held)
-            await self._store.writing(partial(self._note_replaced, taken=taken, dropped=dropped))
-        await self._store.writing(partial(self._end, warnings=warnings))
+        await self._store.writing(end)
 
-    def _note_page(self, txn: Any, draft: Draft, receipt: Receipt) -> Run:
-        rejected = self._reject(txn, draft, receipt)
-        run = self._progress.read(txn)
-        return self._progress.update(txn, rejected=dict(Counter(run.rejected) + rejected))
-
-    def _note_replaced(self, txn: Any, taken: BinaryIO, dropped: BinaryIO) -> None:
-        delivered, sync_id = self._store.delivered, self._sync.sync_id
+    def _note_full_set(self, txn: Any) -> None:
+        """Take those staged for delivered, all at once: it is now that they took the place of what was there."""
+        delivered, plans, sync_id = self._store.delivered, self._store.plans, self._sync.sync_id
         removed, after = 0, b"" if self._plan.removes else None
         while after is not None:
-            removes, after = delivered.find_removed(txn, sync_id, self._plan.gone, after, GROUP)
-            ids = [removal.customer_id for removal in removes]
-            removed += delivered.acknowledge(txn, sync_id, (), ids)[1]
-        taken.seek(0)
-        dropped.seek(0)
-        entries = (msgspec.json.decode(line, type=Entry) for line in taken)
-        gone = (msgspec.json.decode(line, type=str) for line in dropped)
-        added, _ = delivered.acknowledge(txn, sync_id, entries, gone)
+            removes, after = delivered.find_removed(txn, sync_id, self._plan.gone, after, DROPPED)
+            removed += delivered.acknowledge(txn, sync_id, (), [one.customer_id for one in removes])[1]
+        last: str | None = ""
+        while last is not None:
+            last, dropped = self._left_behind(txn, last)
+            delivered.acknowledge(txn, sync_id, (), dropped)
+        added, _ = delivered.acknowledge(txn, sync_id, plans.staged(txn, sync_id), ())
         self._store.in_flight.drop(txn, sync_id)  # whatever it was, the full set has settled it
         self._progress.update(txn, delivered_adds=added, delivered_removes=removed)
+
+    def _left_behind(self, txn: Any, after: str) -> tuple[str | None, list[str]]:
+        """Return some delivered customers behind one who are not in the full set, and the last looked at."""
+        dropped: list[str] = []
+        for customer_id in self._store.delivered.rows(txn, self._sync.sync_id, after):
+            if not self._store.plans.is_staged(txn, self._sync.sync_id, customer_id):
+                dropped.append(customer_id)
+                if len(dropped) == DROPPED:
+                    return customer_id, dropped
+        return None, dropped
 
 
 def _entry(addition: Addition) -> Entry:
     return addition.member.entry._replace(key=addition.key)
 
 
-def _spool(draft: Draft, receipt: Receipt, taken: BinaryIO, dropped: BinaryIO) -> int:
-    """Write down, one a line, who was taken with which key, and who was not; return how many were taken."""
-    entries = [_entry(addition) for addition in draft.adds if addition.customer_id not in receipt.refused]
-    taken.writelines(msgspec.json.encode(entry) + b"\n" for entry in entries)
-    left_out = [
-        *(entry.customer_id for entry, _ in draft.unmatched),
-        *(addition.customer_id for addition, _ in draft.standing),
-        *(a.customer_id for a in draft.adds if a.customer_id in receipt.refused),
-    ]
-    dropped.writelines(msgspec.json.encode(customer_id) + b"\n" for customer_id in left_out)
-    return len(entries)
-
-
 async def _looking_ahead(drafts: AsyncIterator[Draft]) -> AsyncIterator[tuple[Draft, Draft | None]]:
     """Yield each draft with the next one that has something to send, None behind the last of those.
 
-    Drafts with nothing to send are only to be counted, and come as soon as they are made.
+    A draft with nothing to send that comes while another is held is joined to that one, as it is to be noted
+    behind it.
     """
     held: Draft | None = None
     async for draft in drafts:
-        if draft.is_empty:
-            yield draft, held
-        elif held is None:
+        if held is None:
+            held = draft
+        elif draft.is_empty:
+            held = _joined(held, draft)
+        elif held.is_empty:
+            yield held, draft
             held = draft
         else:
             yield held, draft
             held = draft
     if held is not None:
         yield held, None
+
+
+def _joined(held: Draft, draft: Draft) -> Draft:
+    """Return a draft with those that another leaves out beside its own."""
+    return Draft(
+        held.adds,
+        held.removes,
+        [*held.unmatched, *draft.unmatched],
+        [*held.standing, *draft.standing],
+        held.orphans,
+        draft.behind,
+    )

@@ -1,9 +1,10 @@
 """What was sent and not acknowledged? So that a lost answer neither keeps anybody at a destination nor off it.
 
-One row for every customer of a page, written before the page is sent and dropped in the transaction that notes
-what became of it. What a run leaves behind (a kill, a time-out, retries used up) may have been done or not.
-Additions: the next run adds again who is still a member, and takes off who is not. Removals: who has become a
-member again meanwhile is added again.
+The page under way is kept whole: a run that is cut off sends it again as it was, under the same ids. It is dropped
+in the transaction that notes what became of it. Where its run ends without knowing that (a time-out, retries used
+up, cancelled while the service was down), one row is kept for every customer of it, who may have been added or
+removed or not. Additions: the next run adds again who is still a member, and takes off who is not. Removals: who
+has become a member again meanwhile is added again.
 """
 
 from collections.abc import Iterable
@@ -12,10 +13,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from libs.storage.environment import Environment, scan
-from services.sync.delivered import Entry
+from services.sync.delivered import Entry, Removal
 from services.sync.model import SyncId
+from services.sync.plans import Draft
 
-TABLES = ("in_flight",)
+TABLES = ("in_flight", "pages")
 
 
 class Sent(NamedTuple):
@@ -26,14 +28,64 @@ class Sent(NamedTuple):
     removing: bool = False
 
 
+class SentPage(msgspec.Struct, frozen=True):
+    """A page as it is sent: what it was drafted from, and which of the removals are in it.
+
+    `number`, `pages`, `last_adds` and `last_removes` are those of `destinations.base.Page`.
+    """
+
+    epoch: str
+    number: int
+    pages: int
+    last_adds: bool
+    last_removes: bool
+    draft: Draft
+    removes: list[Removal]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it says that nothing comes behind it."""
+        return self.last_adds and self.last_removes
+
+
 class InFlight:
-    """The customers under way of every sync in one environment."""
+    """What is under way of every sync in one environment."""
 
     def __init__(self, environment: Environment) -> None:
         self._table = environment["in_flight"]
+        self._pages = environment["pages"]
+
+    # The page under way
+
+    def begin_page(self, txn: Any, sync_id: SyncId, page: SentPage) -> None:
+        """Note that a page is about to be sent."""
+        txn.put(sync_id.encode(), msgspec.msgpack.encode(page), db=self._pages)
+
+    def page(self, txn: Any, sync_id: SyncId) -> SentPage | None:
+        """Return the page that was under way when the run was cut off, None where there was none."""
+        found = txn.get(sync_id.encode(), db=self._pages)
+        return msgspec.msgpack.decode(found, type=SentPage) if found else None
+
+    def end_page(self, txn: Any, sync_id: SyncId) -> None:
+        """Note that it is known what became of the page."""
+        txn.delete(sync_id.encode(), db=self._pages)
+
+    def give_up(self, txn: Any, sync_id: SyncId) -> None:
+        """Note that its run has ended and nobody knows what became of the page. Of orphans there are notes."""
+        page = self.page(txn, sync_id)
+        if page is None:
+            return
+        self.end_page(txn, sync_id)
+        adds = [one.member.entry._replace(key=one.key) for one in page.draft.adds]
+        self.begin(txn, sync_id, [Sent(page.epoch, entry) for entry in adds])
+        if not page.draft.orphans:
+            rows = [Entry(removal.customer_id, "", 0, removal.key) for removal in page.removes]
+            self.begin(txn, sync_id, [Sent("", row, removing=True) for row in rows])
+
+    # Customers
 
     def begin(self, txn: Any, sync_id: SyncId, customers: Iterable[Sent]) -> None:
-        """Note that these are about to be sent."""
+        """Note that nobody knows what became of these."""
         for sent in customers:
             key = sync_id.encode() + sent.entry.customer_id.encode()
             txn.put(key, msgspec.msgpack.encode(sent), db=self._table)
@@ -54,4 +106,5 @@ class InFlight:
 
     def drop(self, txn: Any, sync_id: SyncId) -> None:
         """Forget everything of a sync."""
+        self.end_page(txn, sync_id)
         self.end(txn, sync_id, [sent.entry.customer_id for sent in self.left(txn, sync_id)])

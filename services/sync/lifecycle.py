@@ -29,7 +29,6 @@ from services.sync.store import Store
 
 PAUSED_BY_USER = "PAUSED_BY_USER"
 COHORT_DELETED = "COHORT_DELETED"
-STOPPED = "the service stopped during the run; the next run sends the rest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +244,8 @@ class Lifecycle:
         run = self.run(txn, run_id)
         if run.state is not RunState.RUNNING:
             return run
+        self._store.in_flight.give_up(txn, run.sync_id)
+        self._store.plans.end(txn, run.sync_id)
         run = replace(run, state=state, end_time=now, error=error, attempts=max(attempts, run.attempts))
         self._store.put_run(txn, run)
         sync = self.sync(txn, run.sync_id)
@@ -252,18 +253,19 @@ class Lifecycle:
             self._store.put_sync(txn, replace(sync, state=SyncState.DONE, version=sync.version + 1))
         return run
 
-    def recover(self, txn: Any, now: int) -> None:
-        """Put things right behind a stop: runs cut off have failed, and syncs say when they are due.
+    def recover(self, txn: Any, now: int) -> list[Outcome]:
+        """Put things right behind a stop: return the runs that were cut off, and say when syncs are due.
 
         A sync that missed a run it is to make up for is due now; one that missed an older one is not.
         """
+        cut_off = []
         for sync in [sync for _, sync in self._store.syncs(txn)]:
-            cut_off = self._store.running(txn, sync)
-            if cut_off is not None:
-                self.end_run(txn, cut_off.run_id, now, RunState.FAILED, STOPPED)
-            sync = self.sync(txn, sync.sync_id)
+            run = self._store.running(txn, sync)
+            if run is not None:
+                cut_off.append(Outcome(sync, run))
             due = sync.next_run
             if due is not None and due <= now:
                 make_up = is_missed(sync.schedule, sync.anchor, due, now, self._zone(sync.schedule))
                 sync = replace(sync, next_run=now) if make_up else self._rescheduled(sync, now)
                 self._store.put_sync(txn, sync)
+        return cut_off

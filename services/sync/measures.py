@@ -51,6 +51,10 @@ class Measures:
         """Count a run that begins."""
         self._under_way.inc()
 
+    def cut_off(self) -> None:
+        """Count a run that stops without an end, as the service stops."""
+        self._under_way.dec()
+
     def ended(self, settings: Settings | None, run: Run) -> None:
         """Count a run that has ended; `settings` are its destination's, None where they could not be read."""
         kind = settings.__struct_config__.tag if settings else "unknown"

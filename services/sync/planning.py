@@ -6,7 +6,7 @@ before anything is counted. Only bitmaps are compared, and ids are asked for onl
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,29 +19,12 @@ from services.sync.diff import size, slices, subtract
 from services.sync.in_flight import Sent
 from services.sync.members import Members, MemberSet
 from services.sync.model import Mode, Sync
+from services.sync.plans import Plan
 from services.sync.progress import RunError
 from services.sync.store import Store
 
 GROUP = 1000
 """Customers named at a time: one message of the cohort service."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What differs: numbers to add, numbers that are gone, and how many customers are to be removed."""
-
-    adds: dict[str, BitMap]
-    gone: dict[str, BitMap]
-    removes: int
-    delivered: int
-    """How many customers the destination holds before the run."""
-    orphans: tuple[Removal, ...] = ()
-    """Customers who may be there since a page was sent and not acknowledged, and are to be taken off first."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing differs."""
-        return not (self.adds or self.removes or self.orphans)
 
 
 async def make_plan(
@@ -50,7 +33,7 @@ async def make_plan(
     """Compare members with what was delivered. Raises `MembersError`, and what `check_going` raises."""
     plan = await _matched(store, client, sync, members, check_going)
     if sync.mode is Mode.ADD_ONLY:
-        return Plan(plan.adds, {}, 0, plan.delivered)
+        return replace(plan, gone={}, removes=0)
     if await store.writing(partial(_reopen, store=store, sync=sync, members=members)):
         plan = await store.reading(partial(_compare, store=store, sync=sync, members=members))
     return replace(plan, orphans=await _orphans(store, client, sync, members, plan))
@@ -73,7 +56,7 @@ async def foresee(store: Store, client: Members, sync: Sync, members: MemberSet)
     await store.writing(check_idle)
     plan = await _matched(store, client, sync, members, lambda: None)
     if sync.mode is Mode.ADD_ONLY:
-        return Plan(plan.adds, {}, 0, plan.delivered)
+        return replace(plan, gone={}, removes=0)
     for entry in await store.reading(partial(_returned, store=store, sync=sync, members=members)):
         plan.adds.setdefault(entry.shard, BitMap()).add(entry.number)
     return replace(plan, orphans=await _orphans(store, client, sync, members, plan))
@@ -146,7 +129,8 @@ def _compare(txn: Any, store: Store, sync: Sync, members: MemberSet) -> Plan:
     numbers = store.delivered.numbers(txn, sync.sync_id)
     gone = subtract(numbers, members.numbers)
     stale = rows - size(numbers)
-    return Plan(subtract(members.numbers, numbers), gone, size(gone) + stale, rows)
+    adds = subtract(members.numbers, numbers)
+    return Plan(members, sync.mode, adds, gone, size(gone) + stale, rows)
 
 
 def check_mode(feed: Feed, sync: Sync) -> None:

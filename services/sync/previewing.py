@@ -9,13 +9,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 
+from pyroaring import BitMap
+
 from services.sync.delivered import Entry
 from services.sync.destinations.base import Feed, Opening, Page, Target
 from services.sync.diff import size
-from services.sync.drafting import Draft, Drafts
-from services.sync.members import Members, MemberSet
-from services.sync.model import Mode, Sync
-from services.sync.planning import Plan, check_mode, foresee
+from services.sync.drafting import Drafts
+from services.sync.members import Members
+from services.sync.model import Sync
+from services.sync.planning import check_mode, foresee
+from services.sync.plans import Draft, Place, Plan
 from services.sync.store import Store
 
 
@@ -44,20 +47,21 @@ async def preview(store: Store, client: Members, sync: Sync, target: Target) -> 
     plan = await foresee(store, client, sync, members)
     counted = Preview(members.revision, removes=plan.removes)
     if isinstance(target, Feed):
-        await _count_pages(store, client, sync, members, plan, target, counted)
+        await _count_pages(store, client, sync, plan, target, counted)
     else:
         counted.adds, counted.batches, counted.calls = size(plan.adds), 1, 1
     return counted
 
 
 async def _count_pages(
-    store: Store, client: Members, sync: Sync, members: MemberSet, plan: Plan, feed: Feed, counted: Preview
+    store: Store, client: Members, sync: Sync, plan: Plan, feed: Feed, counted: Preview
 ) -> None:
-    drafts = Drafts(store, client, sync, members, plan, feed)
-    replacing = sync.mode is Mode.REPLACE and bool(members.numbers)
-    async for draft in drafts.everybody() if replacing else drafts.changes():
+    drafts = Drafts(store, client, sync, plan, feed)
+    async for draft in drafts.all(Place()):
         counted.adds += sum(_is_new(one.member.entry, plan) for one in draft.adds)
-        counted.unmatched.update(reason for _, reason in (*draft.unmatched, *draft.standing))
+        counted.unmatched.update(reason for _, reason in draft.standing)
+        for left_out in draft.unmatched:
+            counted.unmatched[left_out.reason] += len(BitMap.deserialize(left_out.numbers))
         await _count_page(drafts, draft, feed, counted)
     if counted.batches:
         audience = await store.reading(partial(store.audience, sync_id=sync.sync_id))

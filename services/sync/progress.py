@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from services.sync.destinations.base import Target
-from services.sync.model import Run, RunId
+from services.sync.model import Run
 from services.sync.store import Store
 
 
@@ -30,11 +30,17 @@ class Stopped(RunError):
 class Progress:
     """The record of the run that delivers to `target`. `stopping` says whether the service stops."""
 
-    def __init__(self, store: Store, run_id: RunId, target: Target, stopping: Callable[[], bool]) -> None:
-        self.run_id = run_id
+    def __init__(self, store: Store, run: Run, target: Target, stopping: Callable[[], bool]) -> None:
+        self.run_id = run.run_id
         self._store = store
         self._target = target
         self._stopping = stopping
+        self._made_before = run.attempts  # where it was cut off
+
+    @property
+    def attempts(self) -> int:
+        """How many calls the run has made to its destination."""
+        return self._made_before + self._target.attempts
 
     def read(self, txn: Any) -> Run:
         """Return the record."""
@@ -44,7 +50,7 @@ class Progress:
 
     def update(self, txn: Any, **changes: Any) -> Run:
         """Change the record, with the calls made so far, and return it."""
-        run = replace(self.read(txn), attempts=self._target.attempts, **changes)
+        run = replace(self.read(txn), attempts=self.attempts, **changes)
         self._store.put_run(txn, run)
         return run
 

@@ -1,7 +1,8 @@
 """What does one run do? Plans exactly what differs, delivers it, and notes each acknowledgement.
 
 What the destination acknowledges, the cached bitmap and the counters of the run move in one transaction, so
-that whenever this stops, the next run sends the rest. Memory does not grow with the cohort: bitmaps, and one
+that whenever this stops, the rest is sent by the same run, if the service was stopped or killed, and by the next
+one after a failure. Memory does not grow with the cohort: bitmaps, and one
 or two groups of customers at a time. Neighbours: `planning`, `feeding` (destinations that take changes),
 `progress` (the record of the run).
 """
@@ -17,9 +18,10 @@ from services.sync.delivered import Entry
 from services.sync.destinations.base import Feed, Snapshot, Target
 from services.sync.diff import size, slices
 from services.sync.feeding import Feeding
-from services.sync.members import Member, Members, MemberSet
-from services.sync.model import Run, RunId, RunState, Sync
-from services.sync.planning import GROUP, Plan, check_guard, check_mode, make_plan
+from services.sync.members import Member, Members
+from services.sync.model import Run, RunState, Sync
+from services.sync.planning import GROUP, check_guard, check_mode, make_plan
+from services.sync.plans import Plan
 from services.sync.progress import Progress
 from services.sync.store import Store
 
@@ -37,7 +39,7 @@ class Delivery:
         store: Store,
         members: Members,
         sync: Sync,
-        run_id: RunId,
+        run: Run,
         target: Target,
         stopping: Callable[[], bool],
     ) -> None:
@@ -45,36 +47,46 @@ class Delivery:
         self._client = members
         self._sync = sync
         self._target = target
-        self._progress = Progress(store, run_id, target, stopping)
+        self._progress = Progress(store, run, target, stopping)
         target.check_going = self._progress.check
 
+    @property
+    def attempts(self) -> int:
+        """How many calls were made to the destination, those before the run was cut off included."""
+        return self._progress.attempts
+
     async def perform(self) -> RunState:
-        """Run to the end and return how it ended: SUCCEEDED, or PARTIAL.
+        """Run to the end, or go on to the end, and return how it ended: SUCCEEDED, or PARTIAL.
 
         Raises `RunError`, `MembersError`, `DeliveryError`; what was acknowledged before counts as delivered.
         """
+        await self._progress.check()
         if isinstance(self._target, Feed):
             await self._target.prepare()
-            check_mode(self._target, self._sync)
-        members = await self._client.get(self._sync.cohort_id)
-        check_going = self._progress.check_going
-        plan = await make_plan(self._store, self._client, self._sync, members, check_going)
-        check_guard(self._sync, plan)
-        await self._record(members, plan)
+        plan = await self._plan()
         rejected_adds = 0
         if isinstance(self._target, Feed):
-            feeding = Feeding(self._store, self._client, self._sync, members, plan, self._progress)
-            await feeding.deliver(self._target)
-            rejected_adds = feeding.rejected_adds
+            feeding = Feeding(self._store, self._client, self._sync, plan, self._progress)
+            rejected_adds = await feeding.deliver(self._target)
         elif isinstance(self._target, Snapshot):
-            await self._replace(self._target, members, plan)
+            await self._replace(self._target, plan)
         run = await self._store.writing(partial(self._count_erased, rejected_adds=rejected_adds))
         return RunState.PARTIAL if run.rejected else RunState.SUCCEEDED
 
-    async def _record(self, members: MemberSet, plan: Plan) -> None:
-        """Write down the plan, before anything is sent."""
+    async def _plan(self) -> Plan:
+        """Return the plan of the run: the one it had when it was cut off, or a new one, written down."""
+        sync, run_id, plans = self._sync, self._progress.run_id, self._store.plans
+        kept = await self._store.reading(lambda txn: plans.find(txn, sync.sync_id, run_id))
+        if kept is not None:
+            return kept
+        if isinstance(self._target, Feed):
+            check_mode(self._target, sync)
+        members = await self._client.get(sync.cohort_id)
+        plan = await make_plan(self._store, self._client, sync, members, self._progress.check_going)
+        check_guard(sync, plan)
 
         def record(txn: Any) -> Run:
+            plans.begin(txn, sync.sync_id, run_id, plan)
             return self._progress.update(
                 txn,
                 revision=members.revision,
@@ -83,20 +95,20 @@ class Delivery:
             )
 
         self._progress.check_going(await self._store.writing(record))
+        return plan
 
     # Snapshots
 
-    async def _replace(self, snapshot: Snapshot, members: MemberSet, plan: Plan) -> None:
+    async def _replace(self, snapshot: Snapshot, plan: Plan) -> None:
         await self._store.writing(lambda txn: self._progress.update(txn, batches=1))
         with tempfile.TemporaryFile() as added:
-            await snapshot.replace(self._everybody(members, plan, added))
+            await snapshot.replace(self._everybody(plan, added))
             added.seek(0)
             await self._store.writing(partial(self._acknowledge_snapshot, plan=plan, added=added))
 
-    async def _everybody(
-        self, members: MemberSet, plan: Plan, added: BinaryIO
-    ) -> AsyncIterator[Sequence[Member]]:
+    async def _everybody(self, plan: Plan, added: BinaryIO) -> AsyncIterator[Sequence[Member]]:
         """Yield all members, noting those that are new in `added`, one a line."""
+        members = plan.members
         for group in slices(members.numbers, SNAPSHOT_GROUP):
             await self._progress.check()
             named = await self._client.resolve(members.epoch, group, profiles=True)

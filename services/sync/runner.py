@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 from libs.clock import Clock
 from libs.errors import Fault, Overloaded, frames
 from services.sync.destinations.base import Blocked, DeliveryError, Target
-from services.sync.lifecycle import COHORT_DELETED, STOPPED, Lifecycle, Outcome
+from services.sync.lifecycle import COHORT_DELETED, Lifecycle, Outcome
 from services.sync.measures import Measures
 from services.sync.members import CohortGone, Members, MembersError
 from services.sync.model import Destination, Run, RunId, RunState, Sync, SyncId, SyncState
@@ -55,13 +55,17 @@ class Runner:
         self._scheduler = Scheduler(self._wake, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._cut_off: list[Outcome] = []
 
     async def recover(self) -> None:
         """Put things right behind the last stop; before a run can begin, as that would look cut off."""
-        await self._store.writing(lambda txn: self._lifecycle.recover(txn, self._clock()))
+        self._cut_off = await self._store.writing(lambda txn: self._lifecycle.recover(txn, self._clock()))
 
     async def start(self) -> None:
-        """Let syncs fall due."""
+        """Go on with the runs that were cut off, and let syncs fall due."""
+        for outcome in self._cut_off:
+            self.act(outcome)
+        self._cut_off = []
         self._scheduler.start()
         sync_ids = await self._store.reading(lambda txn: [sync.sync_id for _, sync in self._store.syncs(txn)])
         for sync_id in sync_ids:
@@ -91,7 +95,7 @@ class Runner:
     def act(self, outcome: Outcome) -> None:
         """Do what follows from a change that has been committed: set the timer, launch the run."""
         self.follow(outcome.sync.sync_id)
-        if outcome.run is not None and not self._stopping:  # the next start would find it cut off
+        if outcome.run is not None and not self._stopping:  # the next start goes on with it
             self._spawn(self._perform(outcome.sync, outcome.run))
 
     async def stop(self) -> None:
@@ -119,29 +123,28 @@ class Runner:
             self.act(outcome)
 
     async def _perform(self, sync: Sync, run: Run) -> None:
-        log.info("run began", sync_id=sync.sync_id, run_id=run.run_id)
+        """Deliver a run to its end, or until the service stops: the next start goes on with it."""
+        log.info("run goes on" if run.revision else "run began", sync_id=sync.sync_id, run_id=run.run_id)
         self._measures.began()
-        attempts, destination = 0, None
-        state, error, pause = RunState.FAILED, STOPPED, ""
+        attempts, destination = run.attempts, None
+        state, error, pause = RunState.FAILED, "", ""
         try:
             with self._store.read() as txn:
                 destination = self._store.destination(txn, sync.destination_id)
             assert destination is not None  # one that a sync uses cannot be deleted
             target = await self._open_target(destination)
+            delivery = Delivery(self._store, self._members, sync, run, target, lambda: self._stopping)
             try:
-                delivery = Delivery(
-                    self._store, self._members, sync, run.run_id, target, lambda: self._stopping
-                )
-                state, error = await delivery.perform(), ""
+                state = await delivery.perform()
             finally:
-                attempts = target.attempts
+                attempts = delivery.attempts
                 await target.close()
-        except asyncio.CancelledError:
-            pass  # the service stops and would not wait any longer: it ends as FAILED
-        except Stopped:
-            pass
+        except (asyncio.CancelledError, Stopped):
+            log.info("run is cut off", sync_id=sync.sync_id, run_id=run.run_id)
+            self._measures.cut_off()
+            return
         except Cancelled:
-            state, error = RunState.CANCELLED, ""
+            state = RunState.CANCELLED
         except CohortGone as failure:
             error, pause = str(failure), COHORT_DELETED
         except Blocked as failure:

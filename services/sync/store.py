@@ -19,7 +19,7 @@ import msgspec
 
 from libs.storage import requests
 from libs.storage.environment import Environment, scan
-from services.sync import delivered, in_flight, refusals
+from services.sync import delivered, in_flight, plans, refusals
 from services.sync.model import Destination, DestinationId, Run, RunId, RunState, Sync, SyncId
 
 VERSION = 1
@@ -33,6 +33,7 @@ TABLES = (
     "audiences",
     *delivered.TABLES,
     *in_flight.TABLES,
+    *plans.TABLES,
     *refusals.TABLES,
     *requests.TABLES,
 )
@@ -52,6 +53,7 @@ class Store:
         self.environment = Environment(data_dir / "sync", "syncs", VERSION, TABLES)
         self.delivered = delivered.Delivered(self.environment)
         self.in_flight = in_flight.InFlight(self.environment)
+        self.plans = plans.Plans(self.environment)
         self.refusals = refusals.Refusals(self.environment)
         self.requests = requests.RequestIds(self.environment)
         self._threads = ThreadPoolExecutor(THREADS, "sync-store")
@@ -152,6 +154,7 @@ class Store:
             txn.delete(key[len(sync.sync_id) :], db=self.environment["runs"])
         self.delivered.drop(txn, sync.sync_id)
         self.in_flight.drop(txn, sync.sync_id)
+        self.plans.end(txn, sync.sync_id)
         self.refusals.sweep(txn, sync.sync_id, None)
         txn.delete(sync.sync_id.encode(), db=self.environment["audiences"])
         txn.delete(_pair(sync.cohort_id, sync.destination_id), db=self.environment["sync_pairs"])

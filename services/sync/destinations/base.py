@@ -142,6 +142,16 @@ class Feed(Target):
     by_key: bool = False
     """Whether it knows people by their key alone, so that two customers with one key are one person there."""
 
+    sends_profiles: bool = False
+    """Whether pages show profiles; elsewhere the key is all that is sent."""
+
+    def state(self) -> bytes:
+        """Return what pages behind this one need to know of those before, where the run is cut off in between."""
+        return b""
+
+    def restore(self, state: bytes) -> None:
+        """Go on where `state` was asked for."""
+
     async def prepare(self) -> None:
         """Find out what it wants (`page_size`, `fields`, `modes`), and change nothing. Raises `DeliveryError`.
 

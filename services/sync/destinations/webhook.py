@@ -48,6 +48,7 @@ class WebhookTarget(Feed):
     """An opened webhook. `clock` dates the signatures."""
 
     page_size = PAGE_SIZE
+    sends_profiles = True
 
     def __init__(
         self, settings: WebhookSettings, patience: Patience, clock: Clock, *, allow_loopback: bool

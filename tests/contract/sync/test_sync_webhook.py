@@ -266,7 +266,7 @@ async def test_of_many_that_start_a_run_at_once_one_does(sync, cohorts, receiver
     assert len(receiver.pages) == 1
 
 
-async def test_a_stop_lets_the_run_end_its_batch_and_the_next_run_sends_the_rest(sync, cohorts, receiver):
+async def test_a_stop_lets_the_run_end_its_batch_and_the_next_start_goes_on_with_it(sync, cohorts, receiver):
     cohort_id = cohorts.add_cohort("Many", [f"c-{n:05}" for n in range(2500)])
     sync_id = (await sync.sync(cohort_id, await sync.webhook(receiver)))["syncId"]
     receiver.misbehave(Answer(hang=True))
@@ -274,13 +274,34 @@ async def test_a_stop_lets_the_run_end_its_batch_and_the_next_run_sends_the_rest
     await until(lambda: receiver.calls)
     sync.app._runner._stopping = True
     receiver.release()
-    stopped = await sync.ended(run_id)
-    await sync.restart()
-    assert stopped["state"] == "FAILED"
-    assert "service stopped" in stopped["error"]
-    assert counts(stopped) == (2500, 0, 1000, 0)
-    assert counts(await sync.run(sync_id)) == (1500, 0, 1500, 0)
-    assert len(receiver.pages) == 3
+    await sync.stop()
+    assert len(receiver.pages) == 1
+    cohorts.cohorts[cohort_id].members -= {"c-02499"}  # the run keeps its plan; the next one takes this off
+    await sync.start()
+    run = await sync.ended(run_id)
+    assert (run["state"], counts(run)) == ("SUCCEEDED", (2500, 0, 2500, 0))
+    assert [(page["runId"], page["page"], page["pages"]) for page in receiver.pages] == [
+        (run_id, number, 3) for number in (1, 2, 3)
+    ]
+    assert run["attempts"] == 3
+    assert counts(await sync.run(sync_id)) == (0, 1, 0, 1)
+
+
+async def test_a_run_cut_off_can_be_cancelled_before_it_goes_on(sync, cohorts, receiver):
+    cohort_id = cohorts.add_cohort("Many", [f"c-{n:05}" for n in range(1500)])
+    sync_id = (await sync.sync(cohort_id, await sync.webhook(receiver)))["syncId"]
+    receiver.misbehave(Answer(hang=True))
+    run_id = (await sync.call("RunSync", {"syncId": sync_id}))["run"]["runId"]
+    await until(lambda: receiver.calls)
+    sync.app._runner._stopping = True
+    receiver.release()
+    await sync.stop()
+    await sync.serve()
+    await sync.call("CancelSyncRun", {"runId": run_id})
+    await sync.app.start()
+    run = await sync.ended(run_id)
+    assert (run["state"], counts(run)) == ("CANCELLED", (1500, 0, 1000, 0))
+    assert counts(await sync.run(sync_id)) == (500, 0, 500, 0)
 
 
 async def test_secrets_are_in_no_answer_error_or_file_name(sync, cohorts, receiver, tmp_path: Path, capfd):

@@ -38,17 +38,19 @@ class Tally:
 
 
 def invalid_count(answer: Mapping[str, Any], sent: int, earlier: Tally) -> int | None:
-    """Return how many rows were refused; None where the answer could be of the batch or of the session.
+    """Return how many rows were refused; None where the answer may count others too.
 
-    Meta documents `num_received` as that of the session so far, and is seen to give that of the batch. Raises
-    `Passing` where the answer does not account for all rows.
+    Those are the batches before, or this one where it was sent before and the answer was lost. Meta documents
+    `num_received` as that of the session so far, and is seen to give that of the batch. Raises `Passing` where
+    the answer does not account for all rows.
     """
     received, invalid = answer.get("num_received"), answer.get("num_invalid_entries", 0)
     if not isinstance(received, int) or not isinstance(invalid, int) or invalid < 0:
         raise Passing("Meta did not say what became of the rows")
     if received < sent:
         raise Passing(f"Meta received {received} of {sent} rows")
-    if received == sent or not earlier.invalid:
+    whole_session = received == earlier.sent + sent and not earlier.invalid
+    if received == sent or whole_session:
         return min(invalid, sent)
     return None if invalid else 0
 

@@ -9,8 +9,9 @@ that somebody else made is ever taken over.
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from itertools import count
 from typing import Any, TypeVar
+
+import msgspec
 
 from services.sync.destinations import blocking
 from services.sync.destinations.base import (
@@ -39,6 +40,18 @@ T = TypeVar("T")
 Upload = Callable[[str, Sequence[str], Sequence[Row], Any], Mapping[str, Any]]
 
 
+class Sessions(msgspec.Struct):
+    """How far the sessions of a run are, by the work they do: the last batch of each, and what was answered."""
+
+    sequences: dict[str, int] = {}
+    tallies: dict[str, Tally] = {}
+
+    def next(self, work: str) -> int:
+        """Return the number of the next batch, from 1."""
+        self.sequences[work] = self.sequences.get(work, 0) + 1
+        return self.sequences[work]
+
+
 class FacebookTarget(Feed):
     """An opened ad account. `account` holds its limits, for all syncs that go to it."""
 
@@ -60,8 +73,16 @@ class FacebookTarget(Feed):
             self._calling,
             account.note,
         )
-        self._sequences: dict[str, count[int]] = {}
-        self._tallies: dict[str, Tally] = {}
+        self._sessions = Sessions()
+
+    def state(self) -> bytes:
+        """Return how far the sessions of the run are."""
+        return msgspec.msgpack.encode(self._sessions)
+
+    def restore(self, state: bytes) -> None:
+        """Go on in those sessions."""
+        if state:
+            self._sessions = msgspec.msgpack.decode(state, type=Sessions)
 
     async def check(self) -> str:
         """Look at the audience, or at the audiences of the account, once."""
@@ -144,12 +165,12 @@ class FacebookTarget(Feed):
         total = opening.removes if work == "remove" else opening.adds
         session = {
             "session_id": _session_id(opening, work),
-            "batch_seq": next(self._sequences.setdefault(work, count(1))),
+            "batch_seq": self._sessions.next(work),
             "last_batch_flag": is_last,
             "estimated_num_total": max(total, len(rows)),
         }
         call = {"add": self._graph.add, "remove": self._graph.remove, "replace": self._graph.replace}[work]
-        tally = self._tallies.setdefault(work, Tally())
+        tally = self._sessions.tallies.setdefault(work, Tally())
         audience = opening.audience
 
         async def attempt() -> Outcome:
@@ -173,7 +194,7 @@ class FacebookTarget(Feed):
         self, call: Upload, opening: Opening, schema: Sequence[str], rows: Sequence[Row]
     ) -> Mapping[str, Any]:
         """Send rows in a session of their own."""
-        number = next(self._sequences.setdefault("alone", count(1)))
+        number = self._sessions.next("alone")
         session = {
             "session_id": _session_id(opening, f"alone {number}"),
             "batch_seq": 1,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.sync.destinations.base import Passing
-from services.sync.destinations.facebook.reconcile import MOST_PROBES, Row, Tally, reconcile
+from services.sync.destinations.facebook.reconcile import MOST_PROBES, Row, Tally, invalid_count, reconcile
 
 
 class Meta:
@@ -96,3 +96,10 @@ async def test_figures_of_the_whole_session_are_told_from_those_of_the_batch():
     assert outcome.refused == {1}
     answer = {"num_received": 104, "num_invalid_entries": 0}
     assert not (await reconcile(rows_of(4), answer, Tally(100, 0), meta.add, meta.remove)).refused
+
+
+def test_an_answer_that_counts_a_lost_batch_twice_is_not_believed():
+    twice = {"num_received": 10, "num_invalid_entries": 2}
+    assert invalid_count(twice, 5, Tally()) is None
+    assert invalid_count({"num_received": 10, "num_invalid_entries": 0}, 5, Tally()) == 0
+    assert invalid_count({"num_received": 10, "num_invalid_entries": 1}, 5, Tally(sent=5)) == 1
