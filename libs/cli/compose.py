@@ -28,6 +28,7 @@ from libs.rpc.server import Server, stop_signal
 from libs.storage.directory import Directory, ensure_default
 from libs.storage.environment import Absent, WriterLock
 from libs.storage.key_use import KeyUse
+from libs.storage.master_key import MasterKey
 from libs.storage.projects import DEFAULT, Project
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
@@ -57,6 +58,8 @@ class Options:
     destination_hosts: tuple[str, ...] = ()
     metrics: tuple[str, int] | None = None
     """Host and port on which Prometheus may read metrics; None: nowhere."""
+    master: MasterKey | None = None
+    """The key of secrets at rest; None: the one kept in the data directory, made where there is none."""
 
 
 class Process:
@@ -135,6 +138,7 @@ class Process:
             clock=self.clock,
             allow_loopback=options.insecure,
             destination_hosts=options.destination_hosts,
+            master=options.master,
             shown_in=self.registry,
         )
         self.stack.push_async_callback(app.close)

@@ -20,6 +20,7 @@ from libs.cli import (
     keys,
     rules,
     run,
+    secrets,
     serve,
     status,
     syncs,
@@ -111,6 +112,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(customers.app, name="customers")
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(syncs.app, name="syncs")
+app.add_typer(secrets.app, name="secrets")
 
 
 def main() -> None:

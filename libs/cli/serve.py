@@ -6,12 +6,15 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 
 from libs.cli.errors import Failed
+
+if TYPE_CHECKING:  # a command that serves imports what it needs, the others start faster
+    from libs.storage.master_key import MasterKey
 
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while others wait: a tenth of the default, for steady latencies."""
@@ -56,6 +59,16 @@ Metrics = Annotated[
     ),
 ]
 
+MasterKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--master-key-file",
+        metavar="FILE",
+        help="The key that seals secrets at rest. [COHORT_MASTER_KEY_FILE, COHORT_MASTER_KEY, or one made in the "
+        "data directory]",
+    ),
+]
+
 MOST_PORT = 65_535
 DEFAULT_DATA = Path("data")
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -87,6 +100,7 @@ def serve(
     allow_plaintext: Plaintext = False,
     destination_host: DestinationHost = None,
     metrics: Metrics = None,
+    master_key_file: MasterKeyFile = None,
 ) -> None:
     """Run everything in one process on one port: ingest, cohort and sync.
 
@@ -107,6 +121,7 @@ def serve(
         time_zone=time_zone,
         hosts=hosts,
         metrics=metrics,
+        master_key_file=master_key_file,
     )
 
 
@@ -161,6 +176,7 @@ def sync(
     allow_plaintext: Plaintext = False,
     destination_host: DestinationHost = None,
     metrics: Metrics = None,
+    master_key_file: MasterKeyFile = None,
 ) -> None:
     """Run the sync service: keeps destinations in step with the cohorts of a cohort service.
 
@@ -178,6 +194,7 @@ def sync(
         cohort_target=cohort_target,
         hosts=hosts,
         metrics=metrics,
+        master_key_file=master_key_file,
     )
 
 
@@ -192,6 +209,7 @@ def _run(
     cohort_target: str = "",
     hosts: tuple[str, ...] = (),
     metrics: str | None = None,
+    master_key_file: Path | None = None,
 ) -> None:
     """Check the options, then serve until told to stop."""
     from libs.cli.compose import Options, Process
@@ -212,6 +230,7 @@ def _run(
         cohort_target,
         hosts,
         _metrics_address(metrics),
+        _master_key(master_key_file),
     )
 
     async def main() -> None:
@@ -236,6 +255,15 @@ def _check_listen(listen: str, insecure: bool, allow_plaintext: bool) -> None:
             f"{host} is beyond this machine and nothing is encrypted yet; listen on 127.0.0.1, or say "
             f"--allow-plaintext where the network is private"
         )
+
+
+def _master_key(path: Path | None) -> "MasterKey | None":
+    from libs.storage import master_key
+
+    try:
+        return master_key.given(os.environ, path)
+    except master_key.KeyFault as error:
+        raise Failed(str(error)) from error
 
 
 def _metrics_address(metrics: str | None) -> tuple[str, int] | None:

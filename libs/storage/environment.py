@@ -22,6 +22,7 @@ from typing import Any
 import lmdb
 
 from libs.errors import Overloaded
+from libs.storage.rewrite import rewrite
 
 MAP_BYTES = 1 << 40
 """Address space, not memory or disk: 1 TiB, far above what one project's log can reach on one disk."""
@@ -86,16 +87,23 @@ class Environment:
     ) -> None:
         self.folder = folder
         self.kind = kind
+        self.version = version
+        self._names = tables
+        self._readonly = readonly
         self._lock: WriterLock | None = None
         if readonly and not (folder / "data.mdb").exists():
             raise Absent(f"{folder} holds no {kind} yet")
         if not readonly:
             self._lock = WriterLock(folder)
+        self._open()
+
+    def _open(self) -> None:
+        readonly = self._readonly
         try:
             self._environment: Any = lmdb.open(
-                os.fspath(folder),
+                os.fspath(self.folder),
                 map_size=MAP_BYTES,
-                max_dbs=len(tables) + 1,
+                max_dbs=len(self._names) + 1,
                 max_readers=MAX_READERS,
                 readonly=readonly,
                 create=not readonly,
@@ -103,14 +111,27 @@ class Environment:
             )
         except lmdb.Error as error:
             self._release()
-            raise Damaged(f"{folder} cannot be opened: {error}; restore it from a backup") from error
+            raise Damaged(f"{self.folder} cannot be opened: {error}; restore it from a backup") from error
         try:
             self._meta = self._open_table(META, readonly)
-            self._check_format(version, readonly)
-            self._tables = {name: self._open_table(name.encode(), readonly) for name in tables}
+            self._check_format(self.version, readonly)
+            self._tables = {name: self._open_table(name.encode(), readonly) for name in self._names}
         except BaseException:
             self.close()
             raise
+
+    def rewrite(self) -> None:
+        """Write the file anew, so that no byte of what was deleted is left in it. Raises `Overloaded`.
+
+        Nobody may be reading, in this process or another; handles of tables are to be asked for again.
+        """
+        self._environment.close()
+        try:
+            rewrite(self.folder, MAP_BYTES)
+        except (lmdb.Error, OSError) as error:
+            raise Overloaded("STORAGE_FULL", f"no room to write {self.kind} anew: {error}", 30.0) from error
+        finally:
+            self._open()
 
     def _open_table(self, name: bytes, readonly: bool) -> Any:
         try:
@@ -131,6 +152,10 @@ class Environment:
                 f"{self.folder} was written by a newer version of Cohort ({self.kind} format {int(found)}, "
                 f"this version reads up to {version}); upgrade Cohort, nothing was changed"
             )
+
+    def set_format(self, txn: Any) -> None:
+        """Note that what is here is in the format this code writes, so that an older version refuses it."""
+        txn.put(b"format", b"%d" % self.version, db=self._meta)
 
     def __getitem__(self, table: str) -> Any:
         """Return the handle of a table, to pass to LMDB as `db`."""
@@ -178,6 +203,7 @@ class Environment:
     def _release(self) -> None:
         if self._lock:
             self._lock.close()
+            self._lock = None
 
 
 def scan(txn: Any, table: Any, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:

@@ -19,10 +19,11 @@ import msgspec
 
 from libs.storage import requests
 from libs.storage.environment import Environment, scan
-from services.sync import delivered, in_flight, plans, refusals
+from libs.storage.master_key import MasterKey
+from services.sync import delivered, in_flight, plans, refusals, sealing
 from services.sync.model import Destination, DestinationId, Run, RunId, RunState, Sync, SyncId
 
-VERSION = 1
+VERSION = sealing.SEALED_VERSION
 TABLES = (
     "destinations",
     "destination_names",
@@ -46,11 +47,24 @@ THREADS = 4
 T = TypeVar("T")
 
 
-class Store:
-    """The environment of the sync service."""
+def open_environment(data_dir: Path) -> Environment:
+    """Open the environment in a data directory, as yet locked. Raises `StorageError`."""
+    return Environment(data_dir / "sync", "syncs", VERSION, TABLES)
 
-    def __init__(self, data_dir: Path) -> None:
-        self.environment = Environment(data_dir / "sync", "syncs", VERSION, TABLES)
+
+class Store:
+    """The environment of the sync service, whose secrets are sealed by a master key, see `sealing.unlock`.
+
+    Raises `libs.storage.environment.StorageError`.
+    """
+
+    def __init__(self, data_dir: Path, master: MasterKey | None = None) -> None:
+        self.environment = open_environment(data_dir)
+        try:
+            self._vault = sealing.unlock(self.environment, data_dir, master)
+        except BaseException:
+            self.environment.close()
+            raise
         self.delivered = delivered.Delivered(self.environment)
         self.in_flight = in_flight.InFlight(self.environment)
         self.plans = plans.Plans(self.environment)
@@ -96,7 +110,8 @@ class Store:
 
     def destination(self, txn: Any, destination_id: str) -> Destination | None:
         """Return a destination, or None."""
-        return self._get(txn, "destinations", destination_id, Destination)
+        found = self._find(txn, "destinations", destination_id)
+        return sealing.decode(found, self._vault) if found else None
 
     def destination_named(self, txn: Any, name: str) -> DestinationId | None:
         """Return which destination has this name, or None."""
@@ -117,7 +132,8 @@ class Store:
         if before is not None:
             txn.delete(before.name.encode(), db=names)
         txn.put(destination.name.encode(), destination.destination_id.encode(), db=names)
-        self._put(txn, "destinations", destination.destination_id, destination)
+        sealed = sealing.encode(destination, self._vault)
+        txn.put(destination.destination_id.encode(), sealed, db=self.environment["destinations"])
 
     def delete_destination(self, txn: Any, destination: Destination) -> None:
         """Delete a destination."""
@@ -208,11 +224,15 @@ class Store:
                 return
             yield key, value
 
-    def _get(self, txn: Any, table: str, key: str, kind: type[T]) -> T | None:
+    def _find(self, txn: Any, table: str, key: str) -> bytes | None:
         encoded = key.encode()
         if not 0 < len(encoded) <= LONGEST_KEY:
             return None
-        found = txn.get(encoded, db=self.environment[table])
+        found: bytes | None = txn.get(encoded, db=self.environment[table])
+        return found
+
+    def _get(self, txn: Any, table: str, key: str, kind: type[T]) -> T | None:
+        found = self._find(txn, table, key)
         return msgspec.msgpack.decode(found, type=kind) if found else None
 
     def _put(self, txn: Any, table: str, key: str, record: msgspec.Struct) -> None:
