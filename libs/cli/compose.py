@@ -28,7 +28,7 @@ from libs.rpc.server import Server, stop_signal
 from libs.storage.directory import Directory, ensure_default
 from libs.storage.environment import Absent, WriterLock
 from libs.storage.key_use import KeyUse
-from libs.storage.master_key import MasterKey
+from libs.storage.master_key import MasterKey, Masters
 from libs.storage.projects import DEFAULT, Project
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
@@ -138,7 +138,7 @@ class Process:
             clock=self.clock,
             allow_loopback=options.insecure,
             destination_hosts=options.destination_hosts,
-            master=options.master,
+            masters=Masters(options.data_dir, options.master),
             shown_in=self.registry,
         )
         self.stack.push_async_callback(app.close)

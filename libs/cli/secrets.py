@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -69,7 +70,7 @@ def status(data_dir: DataDir = Path("data")) -> None:
     rows = []
     for environment in _opened(data_dir):
         with environment.read() as txn:
-            rows.append([environment.kind, vault.sealed_by(environment, txn) or "not sealed yet"])
+            rows.append([str(environment.folder), vault.sealed_by(environment, txn) or "not sealed yet"])
         environment.close()
     show_table(["at rest", "master key"], rows)
 
@@ -96,10 +97,10 @@ def rotate(
     known = [key for key in (given, kept) if key is not None]
     for environment in _opened(data_dir):
         try:
-            done = _told(lambda part=environment: sealing.rotate(part, known, new))  # type: ignore[misc]
+            done = _told(partial(sealing.rotate, environment, known, new))
         finally:
             environment.close()
-        say(f"{environment.kind}: {'now' if done else 'was already'} sealed by master key {new.key_id}")
+        say(f"{environment.folder}: {'now' if done else 'was already'} sealed by master key {new.key_id}")
     if kept is not None and kept.key_id != new.key_id:
         note(
             f"{data_dir / master_key.FILE_NAME} is not used any more: move it to where keys of old backups are"
@@ -120,9 +121,11 @@ def _opened(data_dir: Path) -> "list[Environment]":
     """Open what is sealed, for its one writer."""
     from services.sync import store
 
-    if not (data_dir / "sync" / "data.mdb").exists():
+    folders = [data_dir, *sorted((data_dir / "tenants").glob("*"))]
+    sealed = [folder for folder in folders if (folder / "sync" / "data.mdb").exists()]
+    if not sealed:
         raise Failed(f"{data_dir} holds nothing that is sealed yet")
-    return [_told(lambda: store.open_environment(data_dir))]
+    return [_told(partial(store.open_environment, folder)) for folder in sealed]
 
 
 def _told(work: Callable[[], T]) -> T:

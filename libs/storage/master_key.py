@@ -46,6 +46,22 @@ class MasterKey:
         return hashlib.sha256(b"cohort master key\0" + self.secret).digest()[:ID_BYTES].hex()
 
 
+@dataclass(frozen=True, slots=True)
+class Masters:
+    """Where the master key of a data directory is found: the one that is `given`, or the one kept there."""
+
+    data_dir: Path
+    given: MasterKey | None = None
+
+    def present(self) -> MasterKey | None:
+        """Return the key there is. Raises `KeyFault`."""
+        return self.given or kept(self.data_dir)
+
+    def ensure(self) -> MasterKey:
+        """Return the key for what was never sealed: made where there is none. Raises `KeyFault`."""
+        return self.given or make(self.data_dir)
+
+
 def new_key() -> str:
     """Make a master key, as text: 32 random bytes in base64."""
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from libs.clock import Clock, system_clock
 from libs.rpc.client import Credentials, nobody
-from libs.storage.master_key import MasterKey
+from libs.storage.master_key import Masters
 from services.sync.destinations.addresses import Hosts
 from services.sync.destinations.facebook.account import Accounts
 from services.sync.destinations.opener import Opener
@@ -51,7 +51,7 @@ class SyncApp:
         allow_loopback: bool = False,
         destination_hosts: Iterable[str] = (),
         patience: Patience | None = None,
-        master: MasterKey | None = None,
+        masters: Masters | None = None,
         shown_in: CollectorRegistry | None = None,
     ) -> "SyncApp":
         """Open the service over `data_dir`/sync. Members come from the cohort service at HOST:PORT.
@@ -59,10 +59,10 @@ class SyncApp:
         `credentials` are sent with each call; `zone` is that of schedules that name none.
         `allow_loopback` lets destinations be on this machine, `destination_hosts` names HOST:PORT of others;
         `patience` says how long they are borne with; what Prometheus is shown goes into `shown_in`.
-        `master` is the key of secrets at rest; None: the one kept in `data_dir`, see `services.sync.sealing`.
+        `masters` tells the master key of secrets at rest; None: the one kept in `data_dir`.
         Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
         """
-        store = Store(data_dir, master)
+        store = Store(data_dir, masters)
         members = Members(cohort_target, credentials or nobody)
         registry = Registry(store)
         lifecycle = Lifecycle(store, registry, zone)

@@ -6,14 +6,13 @@ they are. A store of an older version is sealed when it is opened, and its file 
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from libs.storage import master_key, vault
+from libs.storage import vault
 from libs.storage.environment import Environment, scan
-from libs.storage.master_key import MasterKey
+from libs.storage.master_key import MasterKey, Masters
 from libs.storage.vault import Vault
 from services.sync.model import Destination, DestinationId, Settings
 
@@ -60,21 +59,20 @@ def decode(record: bytes, by: Vault) -> Destination:
     )
 
 
-def unlock(environment: Environment, data_dir: Path, given: MasterKey | None) -> Vault:
+def unlock(environment: Environment, masters: Masters) -> Vault:
     """Return the vault of a store, sealing one that is not sealed yet.
 
-    Without a given master key the one kept in the data directory serves, and is made for a store that has none yet.
     Raises `libs.storage.master_key.KeyFault`; nothing is changed then.
     """
     with environment.read() as txn:
         sealed_by = vault.sealed_by(environment, txn)
     if sealed_by is None:
-        master = given or master_key.make(data_dir)
+        master = masters.ensure()
         with environment.write() as txn:
             opened = _seal_all(environment, txn, master)
     else:
         with environment.read() as txn:
-            opened = vault.open_vault(environment, txn, given or master_key.kept(data_dir))
+            opened = vault.open_vault(environment, txn, masters.present())
     finish(environment)
     return opened
 

@@ -19,7 +19,7 @@ import msgspec
 
 from libs.storage import requests
 from libs.storage.environment import Environment, scan
-from libs.storage.master_key import MasterKey
+from libs.storage.master_key import Masters
 from services.sync import delivered, in_flight, plans, refusals, sealing
 from services.sync.model import Destination, DestinationId, Run, RunId, RunState, Sync, SyncId
 
@@ -53,15 +53,16 @@ def open_environment(data_dir: Path) -> Environment:
 
 
 class Store:
-    """The environment of the sync service, whose secrets are sealed by a master key, see `sealing.unlock`.
+    """The environment of the sync service, whose secrets are sealed by a master key.
 
-    Raises `libs.storage.environment.StorageError`.
+    Without `masters` that is the one kept in `data_dir`, made where there is none. Raises
+    `libs.storage.environment.StorageError`.
     """
 
-    def __init__(self, data_dir: Path, master: MasterKey | None = None) -> None:
+    def __init__(self, data_dir: Path, masters: Masters | None = None) -> None:
         self.environment = open_environment(data_dir)
         try:
-            self._vault = sealing.unlock(self.environment, data_dir, master)
+            self._vault = sealing.unlock(self.environment, masters or Masters(data_dir))
         except BaseException:
             self.environment.close()
             raise

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from libs.cli.main import app
 from libs.storage import master_key
 from libs.storage.environment import Environment
-from libs.storage.master_key import KeyFault
+from libs.storage.master_key import KeyFault, Masters
 from services.sync import sealing, store
 from services.sync.app import SyncApp
 from services.sync.model import Destination, DestinationId, FacebookSettings, WebhookSettings
@@ -56,7 +56,7 @@ async def test_no_secret_is_on_the_disk_and_a_restart_uses_them(
 
 
 async def opened(data_dir: Path, cohorts: FakeCohortService, key: Any = None) -> None:
-    app = await SyncApp.open(data_dir, cohorts.target, None, master=key)
+    app = await SyncApp.open(data_dir, cohorts.target, None, masters=Masters(data_dir, key))
     await app.close()
 
 
@@ -68,7 +68,7 @@ async def test_a_wrong_or_missing_key_is_an_error_at_the_start_and_loses_nothing
     tmp_path: Path, cohorts: FakeCohortService, receiver: WebhookReceiver
 ) -> None:
     mine = new_key()
-    harness = SyncHarness(tmp_path, cohorts, master=mine)
+    harness = SyncHarness(tmp_path, cohorts, masters=Masters(tmp_path, mine))
     await harness.start()
     await harness.webhook(receiver)
     await harness.stop()
@@ -101,7 +101,7 @@ def plain_store(data_dir: Path) -> list[Destination]:
 
 
 def destinations(data_dir: Path, key: Any = None) -> list[Destination]:
-    opened = store.Store(data_dir, key)
+    opened = store.Store(data_dir, Masters(data_dir, key))
     with opened.read() as txn:
         held = [destination for _, destination in opened.destinations(txn, b"")]
     opened.environment.close()
@@ -165,7 +165,7 @@ def test_keys_are_rotated_and_the_old_one_opens_nothing_that_is_left(tmp_path: P
     assert (done.exit_code, f"now sealed by master key {one.key_id}" in done.output) == (0, True)
     assert destinations(data, one) == kept
     with pytest.raises(KeyFault):
-        store.Store(data, made)
+        store.Store(data, Masters(data, made))
     assert not any(each in (data / "sync" / "data.mdb").read_bytes() for each in wrapped)
 
     again = rotate(data, tmp_path / "one")
