@@ -1,7 +1,6 @@
 """What does a request about syncs ask for, in our words? Reads protobuf, refuses what is wrong by its field path.
 
-Paths are those of the JSON form. What the contract has and this version does not is refused by name, never
-ignored. Neighbour: `settings`, the same for destinations.
+Paths are those of the JSON form. Neighbour: `settings`, the same for destinations.
 """
 
 import re
@@ -10,20 +9,18 @@ from zoneinfo import ZoneInfo
 
 from google.protobuf.duration_pb2 import Duration
 
-from libs.errors import Invalid, NotBuilt
+from libs.errors import Invalid
 from libs.gen.cohort.v1 import sync_pb2
+from services.sync import cron
 from services.sync.lifecycle import SyncChange, SyncDraft
-from services.sync.model import Daily, Every, Hourly, Mode, Once, Schedule
+from services.sync.model import Cron, Daily, Every, Hourly, Mode, Once, Rhythm, Schedule, Weekly
 
 LEAST_EVERY_MS = 60_000
+DAYS = frozenset(range(sync_pb2.Weekly.MONDAY, sync_pb2.Weekly.SUNDAY + 1))
+"""As ISO 8601 numbers them, and `datetime.date.isoweekday`."""
 MOST_SPAN_MS = 36_500 * 86_400_000
 """A hundred years: what lies behind has no date that every system can write."""
 TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
-
-
-def not_built(what: str, field: str) -> NotBuilt:
-    """Say that something of the contract is not there yet."""
-    return NotBuilt("NOT_BUILT_YET", f"this version of Cohort does not have {what} yet", field)
 
 
 def required(value: str, field: str) -> str:
@@ -37,7 +34,7 @@ def required(value: str, field: str) -> str:
 
 
 def sync_draft(message: sync_pb2.Sync) -> SyncDraft:
-    """Read a sync to be made. Raises `Invalid`, `NotBuilt`."""
+    """Read a sync to be made. Raises `Invalid`."""
     return SyncDraft(
         required(message.cohort_id, "sync.cohortId"),
         required(message.destination_id, "sync.destinationId"),
@@ -48,7 +45,7 @@ def sync_draft(message: sync_pb2.Sync) -> SyncDraft:
 
 
 def sync_change(message: sync_pb2.Sync, mask: Sequence[str]) -> SyncChange:
-    """Read what is to change of a sync. Raises `Invalid`, `NotBuilt`."""
+    """Read what is to change of a sync. Raises `Invalid`."""
     change = SyncChange()
     for path in paths_of(mask):
         match path:
@@ -99,31 +96,60 @@ def guard(message: sync_pb2.Sync) -> float | None:
 
 
 def schedule(sync: sync_pb2.Sync) -> Schedule:
-    """Read when a sync runs. Raises `Invalid`, `NotBuilt`."""
+    """Read when a sync runs. Raises `Invalid`."""
     message, field = sync.schedule, "sync.schedule"
-    rhythm: Once | Every | Hourly | Daily
-    match message.WhichOneof("schedule"):
-        case "once":
-            rhythm = Once()
-        case "every":
-            rhythm = Every(_every(message.every))
-        case "hourly":
-            rhythm = Hourly()
-        case "daily":
-            if not TIME.fullmatch(message.daily.time):
-                raise Invalid("INVALID_TIME", "a time is HH:MM, 00:00 to 23:59", f"{field}.daily.time")
-            rhythm = Daily(message.daily.time)
-        case "weekly" | "cron" as name:
-            raise not_built(f"{name} schedules", f"{field}.{name}")
-        case _:
-            raise Invalid("FIELD_REQUIRED", "say when it runs: once, every, hourly or daily", field)
-    if message.HasField("jitter") and (message.jitter.seconds or message.jitter.nanos):
-        raise not_built("jitter", f"{field}.jitter")
+    kind = message.WhichOneof("schedule")
+    if kind is None:
+        raise Invalid("FIELD_REQUIRED", "say when it runs: once, every, hourly, daily, weekly or cron", field)
+    rhythm = _rhythm(message, kind, f"{field}.{kind}")
+    jitter = _optional_span(message, "jitter", f"{field}.jitter") or 0
+    if jitter and isinstance(rhythm, Once):
+        raise Invalid("INVALID_DURATION", "once runs at once, without jitter", f"{field}.jitter")
     _check_zone(message.time_zone)
-    catchup = None
-    if message.HasField("catchup_window"):
-        catchup = _milliseconds(message.catchup_window, f"{field}.catchupWindow")
-    return Schedule(rhythm, message.time_zone, catchup)
+    catchup = _optional_span(message, "catchup_window", f"{field}.catchupWindow")
+    return Schedule(rhythm, message.time_zone, catchup, jitter)
+
+
+def _rhythm(message: sync_pb2.Schedule, kind: str, field: str) -> Rhythm:
+    match kind:
+        case "once":
+            return Once()
+        case "every":
+            return Every(_every(message.every))
+        case "hourly":
+            return Hourly()
+        case "daily":
+            return Daily(_time(message.daily.time, f"{field}.time"))
+        case "weekly":
+            return _weekly(message.weekly, field)
+        case _:
+            return Cron(_cron(message.cron.expression, f"{field}.expression"))
+
+
+def _weekly(message: sync_pb2.Weekly, field: str) -> Weekly:
+    if message.day not in DAYS:
+        raise Invalid("INVALID_DAY", "a day is MONDAY to SUNDAY", f"{field}.day")
+    return Weekly(message.day, _time(message.time, f"{field}.time"))
+
+
+def _time(text: str, field: str) -> str:
+    if not TIME.fullmatch(text):
+        raise Invalid("INVALID_TIME", "a time is HH:MM, 00:00 to 23:59", field)
+    return text
+
+
+def _cron(expression: str, field: str) -> str:
+    if not expression.strip():
+        raise Invalid("FIELD_REQUIRED", "a cron schedule needs an expression, as 0 9 * * MON-FRI", field)
+    try:
+        cron.parse(expression)
+    except cron.BadExpression as error:
+        raise Invalid("INVALID_CRON", f"this is no cron expression: {error}", field) from None
+    return expression
+
+
+def _optional_span(message: sync_pb2.Schedule, name: str, field: str) -> int | None:
+    return _milliseconds(getattr(message, name), field) if message.HasField(name) else None
 
 
 def _every(message: sync_pb2.Every) -> int:

@@ -24,11 +24,13 @@ from services.sync.model import (
     SyncState,
 )
 from services.sync.registry import Registry
-from services.sync.schedule import is_missed, next_run
+from services.sync.schedule import Timetable
 from services.sync.store import Store
 
 PAUSED_BY_USER = "PAUSED_BY_USER"
 COHORT_DELETED = "COHORT_DELETED"
+LATE_MS = 60_000
+"""How late a timer may be, whatever the catch-up window: a busy or sleeping machine, a step of the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,14 @@ class SyncChange:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a sync stands behind a change, and the run that the change began, which is to be launched."""
+    """How a sync stands behind a change, and the run that the change began, which is to be launched.
+
+    `skipped` says why a run that was due did not begin: LATE, OVERLAP.
+    """
 
     sync: Sync
     run: Run | None = None
+    skipped: str = ""
 
 
 class Lifecycle:
@@ -173,10 +179,12 @@ class Lifecycle:
         return self._keep(txn, self._rescheduled(sync, now))
 
     def _rescheduled(self, sync: Sync, now: int) -> Sync:
-        return replace(sync, next_run=next_run(sync.schedule, sync.anchor, now, self._zone(sync.schedule)))
+        return replace(sync, next_run=self._timetable(sync).next(now))
 
-    def _zone(self, schedule: Schedule) -> ZoneInfo:
-        return ZoneInfo(schedule.time_zone) if schedule.time_zone else self._project_zone()
+    def _timetable(self, sync: Sync) -> Timetable:
+        name = sync.schedule.time_zone
+        zone = ZoneInfo(name) if name else self._project_zone()
+        return Timetable(sync.schedule, sync.anchor, zone, sync.sync_id)
 
     def _keep(self, txn: Any, sync: Sync) -> Outcome:
         self._store.put_sync(txn, sync)
@@ -224,17 +232,19 @@ class Lifecycle:
     def fall_due(self, txn: Any, sync_id: str, now: int) -> Outcome | None:
         """Begin the run that is due, and say when the next one is.
 
-        None where the sync is gone or off its schedule. No run begins where none is due yet, or, as overlaps
-        are skipped, while one is under way.
+        None where the sync is gone or off its schedule. No run begins where none is due yet, where it is too
+        late for it (the machine slept), or, as overlaps are skipped, while one is under way.
         """
         sync = self._store.sync(txn, sync_id)
         if sync is None or sync.state is not SyncState.ACTIVE or sync.next_run is None:
             return None
-        if sync.next_run > now:
+        due = sync.next_run
+        if due > now:
             return Outcome(sync)
+        is_late = now - due > LATE_MS and not self._timetable(sync).is_missed(due, now, LATE_MS)
         sync = self._rescheduled(sync, now)
-        if self._store.running(txn, sync) is not None:
-            return self._keep(txn, sync)
+        if is_late or self._store.running(txn, sync) is not None:
+            return Outcome(self._keep(txn, sync).sync, skipped="LATE" if is_late else "OVERLAP")
         return Outcome(*self._begin(txn, sync, now))
 
     def end_run(
@@ -263,9 +273,16 @@ class Lifecycle:
             run = self._store.running(txn, sync)
             if run is not None:
                 cut_off.append(Outcome(sync, run))
-            due = sync.next_run
-            if due is not None and due <= now:
-                make_up = is_missed(sync.schedule, sync.anchor, due, now, self._zone(sync.schedule))
+            if sync.next_run is not None and sync.next_run <= now:
+                make_up = self._timetable(sync).is_missed(sync.next_run, now)
                 sync = replace(sync, next_run=now) if make_up else self._rescheduled(sync, now)
                 self._store.put_sync(txn, sync)
+        self.set_back(txn, now)
         return cut_off
+
+    def set_back(self, txn: Any, now: int) -> None:
+        """Say anew when syncs are due, where the clock was set back: none waits for what was far ahead."""
+        for sync in [sync for _, sync in self._store.syncs(txn)]:
+            following = self._rescheduled(sync, now).next_run if sync.next_run is not None else None
+            if sync.next_run is not None and following is not None and now < following < sync.next_run:
+                self._store.put_sync(txn, replace(sync, next_run=following))

@@ -103,16 +103,34 @@ class Daily(msgspec.Struct, frozen=True, tag="daily"):
     time: str
 
 
+class Weekly(msgspec.Struct, frozen=True, tag="weekly"):
+    """Every week on a day (1 is Monday, 7 Sunday) at a local time, HH:MM."""
+
+    day: int
+    time: str
+
+
+class Cron(msgspec.Struct, frozen=True, tag="cron"):
+    """As a cron expression of five fields says."""
+
+    expression: str
+
+
+Rhythm = Once | Every | Hourly | Daily | Weekly | Cron
+
+
 class Schedule(msgspec.Struct, frozen=True):
     """When a sync runs.
 
     `time_zone` is an IANA name, empty for the project's. A run missed while the service was down is made up
-    for where it is no older than `catchup_window` ms; None is the default, an hour.
+    for where it is no older than `catchup_window` ms; None is the default, an hour. Each run starts up to
+    `jitter` ms late.
     """
 
-    rhythm: Once | Every | Hourly | Daily
+    rhythm: Rhythm
     time_zone: str = ""
     catchup_window: int | None = None
+    jitter: int = 0
 
 
 class Mode(StrEnum):

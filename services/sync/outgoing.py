@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.gen.cohort.v1 import sync_pb2
 from services.sync.model import (
+    Cron,
     Daily,
     Destination,
     Every,
@@ -19,6 +20,7 @@ from services.sync.model import (
     Schedule,
     Sync,
     WebhookSettings,
+    Weekly,
 )
 from services.sync.previewing import Preview
 
@@ -121,6 +123,12 @@ def _schedule(record: Schedule) -> sync_pb2.Schedule:
             message.hourly.SetInParent()
         case Daily(time):
             message.daily.time = time
+        case Weekly(day, time):
+            message.weekly.CopyFrom(sync_pb2.Weekly(day=sync_pb2.Weekly.Day.Name(day), time=time))
+        case Cron(expression):
+            message.cron.expression = expression
+    if record.jitter:
+        message.jitter.CopyFrom(_duration(record.jitter))
     if record.catchup_window is not None:
         message.catchup_window.CopyFrom(_duration(record.catchup_window))
     return message

@@ -52,7 +52,7 @@ class Runner:
         self._members = members
         self._open_target = open_target
         self._clock = clock
-        self._scheduler = Scheduler(self._wake, clock)
+        self._scheduler = Scheduler(self._wake, clock, self._set_back)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._cut_off: list[Outcome] = []
@@ -67,6 +67,14 @@ class Runner:
             self.act(outcome)
         self._cut_off = []
         self._scheduler.start()
+        await self._follow_all()
+
+    async def _set_back(self) -> None:
+        """Set all timers anew, behind a step of the clock back."""
+        await self._write(lambda txn: self._lifecycle.set_back(txn, self._clock()))
+        await self._follow_all()
+
+    async def _follow_all(self) -> None:
         sync_ids = await self._store.reading(lambda txn: [sync.sync_id for _, sync in self._store.syncs(txn)])
         for sync_id in sync_ids:
             self.follow(sync_id)
@@ -120,6 +128,8 @@ class Runner:
     async def _fall_due(self, sync_id: SyncId) -> None:
         outcome = await self._write(lambda txn: self._lifecycle.fall_due(txn, sync_id, self._clock()))
         if outcome is not None:
+            if outcome.skipped:
+                log.info("run skipped", sync_id=sync_id, reason=outcome.skipped)
             self.act(outcome)
 
     async def _perform(self, sync: Sync, run: Run) -> None:

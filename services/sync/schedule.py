@@ -1,76 +1,92 @@
 """When does a sync run next? Pure arithmetic on instants; nothing here reads a clock or keeps a timer.
 
-The same schedule and anchor always give the same instants, so a restart changes nothing. Intervals are
-integers of ms from the anchor. Days are our own arithmetic rather than APScheduler's CronTrigger, which may
-fire twice where clocks show a time twice and differs on times they skip. `services.sync.scheduler` waits for
-these instants.
+The same schedule, anchor and seed always give the same instants, so a restart changes nothing: jitter too is
+drawn from the seed (the sync's id) and the instant it delays, and never reaches the instant behind. Intervals
+are integers of ms from the anchor; days and cron expressions are `services.sync.local_times`, as APScheduler's
+own CronTrigger may fire twice where clocks show a time twice. `services.sync.scheduler` waits for the instants.
 """
 
-from bisect import bisect_left
-from datetime import UTC, date, datetime, time, timedelta
+import hashlib
+from dataclasses import dataclass
+from datetime import date, time
 from zoneinfo import ZoneInfo
 
-from services.sync.model import HOUR_MS, Daily, Every, Hourly, Once, Schedule
+from services.sync import cron
+from services.sync.local_times import LocalTimes
+from services.sync.model import HOUR_MS, Cron, Daily, Every, Hourly, Once, Schedule, Weekly
 
 CATCHUP_MS = HOUR_MS
 """How old a missed run may be and still be made up for, where a schedule does not say: one hour."""
 
 
-def next_run(schedule: Schedule, anchor: int, after: int, zone: ZoneInfo) -> int | None:
-    """Return the first instant of `schedule` later than `after`, in ms; None for `once`, which has none.
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """The instants of one sync: those of `schedule` from `anchor` on, where clocks are those of `zone`.
 
-    `zone` is where the times of a daily schedule are: its own zone, or the project's.
+    `anchor` (ms) is when the schedule was set; `seed` is what its jitter is drawn from.
     """
+
+    schedule: Schedule
+    anchor: int
+    zone: ZoneInfo
+    seed: str = ""
+
+    def next(self, after: int) -> int | None:
+        """Return the first start later than `after`, jitter included, in ms; None for `once`, which has none."""
+        following = self._following(after)
+        if following is None or not self.schedule.jitter:
+            return following
+        latest = self._latest(after)
+        if latest is not None and latest > self.anchor and (delayed := self._delayed(latest)) > after:
+            return delayed
+        return self._delayed(following)
+
+    def is_missed(self, due: int, now: int, least: int = 0) -> bool:
+        """Return whether a run that was `due` and did not happen is to be made up for at `now`.
+
+        Of several missed instants only the latest counts, so that a long downtime costs one run at most.
+        `least` is what the catch-up window is at least, in ms.
+        """
+        asked = self.schedule.catchup_window
+        window = max(least, CATCHUP_MS if asked is None else asked)
+        instant = self.next(max(due, now - window) - 1)
+        return instant is not None and instant <= now
+
+    def _delayed(self, instant: int) -> int:
+        """Return when the run of an instant starts: up to the jitter later, and before the next instant."""
+        following = self._following(instant)
+        most = self.schedule.jitter if following is None else min(self.schedule.jitter, following - instant)
+        drawn = hashlib.blake2b(f"{self.seed} {instant}".encode(), digest_size=8).digest()
+        return instant + (int.from_bytes(drawn, "big") * most >> 64)
+
+    def _following(self, after: int) -> int | None:
+        rhythm = _interval_or_times(self.schedule)
+        if isinstance(rhythm, int):
+            return self.anchor + ((after - self.anchor) // rhythm + 1) * rhythm
+        return rhythm.after(after, self.zone) if rhythm else None
+
+    def _latest(self, until: int) -> int | None:
+        rhythm = _interval_or_times(self.schedule)
+        if isinstance(rhythm, int):
+            return self.anchor + (until - self.anchor) // rhythm * rhythm
+        return rhythm.until(until, self.zone) if rhythm else None
+
+
+def _interval_or_times(schedule: Schedule) -> int | LocalTimes | None:
     match schedule.rhythm:
         case Once():
             return None
         case Every(interval):
-            return _next_multiple(anchor, interval, after)
+            return interval
         case Hourly():
-            return _next_multiple(anchor, HOUR_MS, after)
-        case Daily(clock_time):
-            return _next_daily(time.fromisoformat(clock_time), zone, after)
+            return HOUR_MS
+        case Daily(at):
+            return LocalTimes(_every_day, (time.fromisoformat(at),))
+        case Weekly(day, at):
+            return LocalTimes(lambda one: one.isoweekday() == day, (time.fromisoformat(at),))
+        case Cron(expression):
+            return cron.parse(expression)
 
 
-def is_missed(schedule: Schedule, anchor: int, due: int, now: int, zone: ZoneInfo) -> bool:
-    """Return whether a run that was `due` and did not happen is to be made up for at `now`.
-
-    Of several missed instants only the latest counts, so that a long downtime costs one run at most.
-    """
-    window = CATCHUP_MS if schedule.catchup_window is None else schedule.catchup_window
-    latest_start = max(due, now - window)
-    instant = next_run(schedule, anchor, latest_start - 1, zone)
-    return instant is not None and instant <= now
-
-
-def _next_multiple(anchor: int, interval: int, after: int) -> int:
-    """Return the first anchor + k·interval later than `after`, k ≥ 1."""
-    return anchor + max(1, (after - anchor) // interval + 1) * interval
-
-
-def _next_daily(clock_time: time, zone: ZoneInfo, after: int) -> int:
-    day = datetime.fromtimestamp(after / 1000, zone).date() - timedelta(days=1)
-    while (instant := _instant(day, clock_time, zone)) <= after:
-        day += timedelta(days=1)
-    return instant
-
-
-def _instant(day: date, clock_time: time, zone: ZoneInfo) -> int:
-    """Return when clocks show a time on a day, in ms: the first of two, the end of the gap if skipped."""
-    local = datetime.combine(day, clock_time)
-    earlier, later = sorted(_seconds(local, zone, fold) for fold in (0, 1))
-    shown = datetime.fromtimestamp(earlier, UTC).astimezone(zone).replace(tzinfo=None)
-    if shown == local:
-        return earlier * 1000
-    # Skipped: the two readings lie on either side of the change, which is the instant looked for.
-    behind = _offset(later, zone)
-    span = range(earlier, later + 1)
-    return span[bisect_left(span, True, key=lambda second: _offset(second, zone) == behind)] * 1000
-
-
-def _seconds(local: datetime, zone: ZoneInfo, fold: int) -> int:
-    return round(local.replace(tzinfo=zone, fold=fold).timestamp())
-
-
-def _offset(second: int, zone: ZoneInfo) -> timedelta | None:
-    return datetime.fromtimestamp(second, zone).utcoffset()
+def _every_day(_: date) -> bool:
+    return True
