@@ -23,6 +23,7 @@ from libs.index.calendar import Calendar
 from libs.metrics import EngineCollector, Exposition, new_registry
 from libs.rpc.access import Keys
 from libs.rpc.client import Metadata, bearer
+from libs.rpc.limits import DEFAULT_LIMITS, Limits
 from libs.rpc.metrics import Calls
 from libs.rpc.server import Server, stop_signal
 from libs.storage.directory import Directory, ensure_default
@@ -60,6 +61,9 @@ class Options:
     """Host and port on which Prometheus may read metrics; None: nowhere."""
     master: MasterKey | None = None
     """The key of secrets at rest; None: the one kept in the data directory, made where there is none."""
+    limits: Limits = DEFAULT_LIMITS
+    call_level: str = "debug"
+    """The level of the line that each call gets in the log."""
 
 
 class Process:
@@ -98,7 +102,9 @@ class Process:
         keys = Keys(
             self.directory, options.api_key, insecure=options.insecure, use=self.use, clock=self.clock
         )
-        self.server = Server(options.listen, keys, self.calls)
+        self.server = Server(
+            options.listen, keys, self.calls, limits=options.limits, call_level=options.call_level
+        )
         self.readiness = Readiness(self.server, self.registry)
 
     def add_ingest(self, engine: Engine) -> None:

@@ -5,13 +5,14 @@ import ipaddress
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 
 from libs.cli.errors import Failed
+from libs.logs import Level
 
 if TYPE_CHECKING:  # a command that serves imports what it needs, the others start faster
     from libs.storage.master_key import MasterKey
@@ -68,10 +69,34 @@ MasterKeyFile = Annotated[
         "data directory]",
     ),
 ]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=NUMBER",
+        envvar="COHORT_LIMITS",
+        help="How much all clients may ask for at once, as in working=64; docs/overload.md lists them. Repeatable.",
+    ),
+]
+LogLevel = Annotated[
+    Level, typer.Option(envvar="COHORT_LOG_LEVEL", help="From which level on to log, to stderr.")
+]
+LogCalls = Annotated[
+    Level,
+    typer.Option(envvar="COHORT_LOG_CALLS", help="The level of the line that each call gets."),
+]
 
 MOST_PORT = 65_535
 DEFAULT_DATA = Path("data")
 DEFAULT_LISTEN = "127.0.0.1:50051"
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What the command line says about overload and logs."""
+
+    limits: tuple[str, ...]
+    log_level: Level
+    log_calls: Level
 
 
 def register(app: typer.Typer) -> None:
@@ -101,6 +126,9 @@ def serve(
     destination_host: DestinationHost = None,
     metrics: Metrics = None,
     master_key_file: MasterKeyFile = None,
+    limit: Limit = None,
+    log_level: LogLevel = Level.INFO,
+    log_calls: LogCalls = Level.DEBUG,
 ) -> None:
     """Run everything in one process on one port: ingest, cohort and sync.
 
@@ -122,6 +150,7 @@ def serve(
         hosts=hosts,
         metrics=metrics,
         master_key_file=master_key_file,
+        guards=Guards(tuple(limit or ()), log_level, log_calls),
     )
 
 
@@ -132,6 +161,9 @@ def ingest(
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
     metrics: Metrics = None,
+    limit: Limit = None,
+    log_level: LogLevel = Level.INFO,
+    log_calls: LogCalls = Level.DEBUG,
 ) -> None:
     """Run the ingest service: takes events, and is the only process that writes the event log.
 
@@ -147,6 +179,7 @@ def ingest(
         allow_plaintext,
         time_zone=time_zone,
         metrics=metrics,
+        guards=Guards(tuple(limit or ()), log_level, log_calls),
     )
 
 
@@ -156,6 +189,9 @@ def cohort(
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
     metrics: Metrics = None,
+    limit: Limit = None,
+    log_level: LogLevel = Level.INFO,
+    log_calls: LogCalls = Level.DEBUG,
 ) -> None:
     """Run the cohort service: reads the event log in the same data directory and answers who is in.
 
@@ -165,7 +201,8 @@ def cohort(
     """
     from libs.cli import compose
 
-    _run(compose.serve_cohort, data_dir, listen, insecure, allow_plaintext, metrics=metrics)
+    guards = Guards(tuple(limit or ()), log_level, log_calls)
+    _run(compose.serve_cohort, data_dir, listen, insecure, allow_plaintext, metrics=metrics, guards=guards)
 
 
 def sync(
@@ -177,6 +214,9 @@ def sync(
     destination_host: DestinationHost = None,
     metrics: Metrics = None,
     master_key_file: MasterKeyFile = None,
+    limit: Limit = None,
+    log_level: LogLevel = Level.INFO,
+    log_calls: LogCalls = Level.DEBUG,
 ) -> None:
     """Run the sync service: keeps destinations in step with the cohorts of a cohort service.
 
@@ -195,6 +235,7 @@ def sync(
         hosts=hosts,
         metrics=metrics,
         master_key_file=master_key_file,
+        guards=Guards(tuple(limit or ()), log_level, log_calls),
     )
 
 
@@ -205,6 +246,7 @@ def _run(
     insecure: bool,
     allow_plaintext: bool,
     *,
+    guards: Guards,
     time_zone: str | None = None,
     cohort_target: str = "",
     hosts: tuple[str, ...] = (),
@@ -215,11 +257,18 @@ def _run(
     from libs.cli.compose import Options, Process
     from libs.errors import Fault
     from libs.events.log import DamagedLogError
+    from libs.logs import configure, take_over, watch_loop
+    from libs.rpc.limits import UnknownLimitError, read_limits
     from libs.storage.environment import StorageError
 
     api_key = None if insecure else os.environ.get("COHORT_API_KEY") or None
     _check_listen(listen, insecure, allow_plaintext)
-    _log_to_stderr()
+    try:
+        limits = read_limits(guards.limits)
+    except UnknownLimitError as error:
+        raise Failed(f"--limit: {error}") from None
+    configure(guards.log_level)
+    take_over()
     sys.setswitchinterval(SWITCH_SECONDS)
     options = Options(
         data_dir.absolute(),
@@ -231,9 +280,12 @@ def _run(
         hosts,
         _metrics_address(metrics),
         _master_key(master_key_file),
+        limits,
+        guards.log_calls.value,
     )
 
     async def main() -> None:
+        watch_loop(asyncio.get_running_loop())
         await serving(Process(options))
 
     try:
@@ -281,15 +333,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

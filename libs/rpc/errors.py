@@ -99,7 +99,8 @@ async def abort(context: Context, fault: Fault, code: grpc.StatusCode | None = N
     """End the call with the status of `fault`. Always raises."""
     code = code or code_of(fault)
     status = to_status(code, fault)
-    await context.abort(code, fault.message, ((DETAILS_KEY, status.SerializeToString()),))
+    others: Any = context.trailing_metadata() or ()
+    await context.abort(code, fault.message, (*others, (DETAILS_KEY, status.SerializeToString())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,8 @@ Neighbours: `libs.rpc.server` wraps every handler with it; `libs.metrics` shows 
 """
 
 import asyncio
-import inspect
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -27,10 +25,8 @@ BUCKETS = (
 """Upper ends in seconds: from what a membership check takes to what a bulk load may."""
 CODES = {number(code): code.name for code in grpc.StatusCode}
 
-_arrived: ContextVar[float] = ContextVar("arrived")
-"""When the request of the call at hand was there to decode; decoding and handling are one asyncio task."""
-
-Decode = Callable[[bytes], Any]
+Handler = Callable[[object, Context], Awaitable[None]]
+"""What serves a call: it reads and writes by way of the context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,7 @@ class Calls:
         labels = ("service", "method")
         self._seconds = Histogram(
             "cohort_rpc_seconds",
-            "Time from a request's arrival to the end of its answer, by how the call ended.",
+            "Time from a call's arrival to the end of its answer, waiting for a turn included, by how it ended.",
             (*labels, "code"),
             buckets=BUCKETS,
             registry=registry,
@@ -66,16 +62,12 @@ class Calls:
         )
         self._methods: set[tuple[str, str]] = set()
 
-    def measure(self, method: MethodDescriptor, call: Any, decode: Decode) -> tuple[Any, Decode]:
-        """Return the handler and the decoder of a method, measured."""
+    def measure(self, method: MethodDescriptor, call: Handler) -> Handler:
+        """Return the handler of a method, measured."""
         names = (method.containing_service.name, method.name)
         self._methods.add(names)
         self._seconds.labels(*names, "OK")  # shown from the start, at zero
-        ended = _Ended(self._seconds, names)
-        under_way = self._under_way.labels(*names)
-        if inspect.isasyncgenfunction(call):
-            return _stream(call, ended, under_way), decode
-        return _unary(call, ended, under_way), _noting_arrival(decode)
+        return _measured(call, _Ended(self._seconds, names), self._under_way.labels(*names))
 
     def summaries(self) -> list[CallSummary]:
         """Return what there is to say of every method that was called, by service and method."""
@@ -112,33 +104,13 @@ class _Ended:
         series.observe(seconds)
 
 
-def _unary(call: Any, ended: _Ended, under_way: Any) -> Any:
-    async def measured(request: Any, context: Context) -> Any:
-        began = _arrived.get(0.0) or perf_counter()
-        under_way.inc()
-        code = "UNKNOWN"
-        try:
-            response = await call(request, context)
-            code = _code(context)
-        except BaseException as error:
-            code = _code_of(error, context)
-            raise
-        finally:
-            under_way.dec()
-            ended(code, perf_counter() - began)
-        return response
-
-    return measured
-
-
-def _stream(call: Any, ended: _Ended, under_way: Any) -> Any:
-    async def measured(request: Any, context: Context) -> AsyncIterator[Any]:
+def _measured(call: Handler, ended: _Ended, under_way: Any) -> Handler:
+    async def measured(requests: object, context: Context) -> None:
         began = perf_counter()
         under_way.inc()
         code = "UNKNOWN"
         try:
-            async for response in call(request, context):
-                yield response
+            await call(requests, context)
             code = _code(context)
         except BaseException as error:
             code = _code_of(error, context)
@@ -148,14 +120,6 @@ def _stream(call: Any, ended: _Ended, under_way: Any) -> Any:
             ended(code, perf_counter() - began)
 
     return measured
-
-
-def _noting_arrival(decode: Decode) -> Decode:
-    def noting(data: bytes) -> Any:
-        _arrived.set(perf_counter())
-        return decode(data)
-
-    return noting
 
 
 def _code(context: Context) -> str:

@@ -7,23 +7,23 @@ RPC that a servicer does not override answers UNIMPLEMENTED.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 import grpc
 import structlog
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from libs.errors import Fault, Invalid, NotBuilt, frames
-from libs.rpc import MESSAGE_OPTIONS
+from libs.errors import Fault, frames
 from libs.rpc.access import Caller, Keys, enter
+from libs.rpc.calls import Call
 from libs.rpc.errors import Context, abort
+from libs.rpc.handlers import Doors, handler
+from libs.rpc.limits import DEFAULT_LIMITS, Limits, server_options
 from libs.rpc.metrics import Calls
 from libs.rpc.scopes import scope_of
 from libs.rpc.streams import Streams
@@ -36,36 +36,10 @@ REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """Stands for a request that protobuf could not decode."""
-
-    message_type: str
-
-
-def decoder(message_class: Any) -> Callable[[bytes], Message | Malformed]:
-    """Return a deserializer that never raises: grpcio would answer INTERNAL."""
-
-    def decode(data: bytes) -> Message | Malformed:
-        try:
-            message: Message = message_class.FromString(data)
-        except (DecodeError, RecursionError):
-            return Malformed(message_class.DESCRIPTOR.full_name)
-        return message
-
-    return decode
-
-
-def malformed(request: Malformed) -> Invalid:
-    """Say that a request is not the message it should be."""
-    return Invalid(
-        "MALFORMED_MESSAGE",
-        f"the request is not a valid {request.message_type}: bad UTF-8, nested too deep, or not protobuf",
-    )
-
-
 async def fail(context: Context, method: MethodDescriptor, error: Exception) -> None:
     """End a call as its error says. An error that is no fault is ours: it is logged and answered INTERNAL."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
     if isinstance(error, Fault):
         await abort(context, error)
     log.error("call failed", rpc=method.full_name, error=type(error).__name__, where=frames(error))
@@ -74,12 +48,16 @@ async def fail(context: Context, method: MethodDescriptor, error: Exception) -> 
 
 
 class Registrar:
-    """Turns a servicer into handlers that authorise, decode and report errors, and adds them to a server."""
+    """Turns a servicer into handlers that authorise, serve and report errors, and adds them to a server."""
 
-    def __init__(self, server: grpc.aio.Server, keys: Keys, calls: Calls) -> None:
+    def __init__(
+        self, server: grpc.aio.Server, keys: Keys, calls: Calls, limits: Limits, call_level: str
+    ) -> None:
         self._server = server
         self._keys = keys
         self._calls = calls
+        self._limits = limits
+        self._call_level = call_level
         self.streams = Streams(keys)
 
     async def _authorise(self, context: Context, method: MethodDescriptor) -> Caller:
@@ -91,90 +69,39 @@ class Registrar:
             await abort(context, fault)
             raise
         enter(who)
+        structlog.contextvars.bind_contextvars(project=who.project_id)
         return who
 
     def add(self, service: ServiceDescriptor, servicer: object) -> None:
         """Serve every method of `service` by `servicer`'s coroutine of the same name."""
         base = type(servicer).__mro__[-2]  # the generated class: handlers may stand in any class below it
-        handlers = {}
+        doors = Doors.of(self._limits)
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for method in service.methods:
             built = getattr(type(servicer), method.name) is not getattr(base, method.name)
             behaviour = getattr(servicer, method.name) if built else None
-            handlers[method.name] = self._handler(method, behaviour)
+            handlers[method.name] = grpc.stream_stream_rpc_method_handler(
+                self._handler(method, behaviour, doors)
+            )
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service.full_name, handlers),)
         )
 
-    def _handler(self, method: MethodDescriptor, behaviour: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+    def _handler(self, method: MethodDescriptor, behaviour: Any, doors: Doors) -> Any:
         scope_of(method.full_name)  # what the table of scopes forgot is not served
-        streams = (method.client_streaming, method.server_streaming)
-        make: Any = {
-            (False, False): grpc.unary_unary_rpc_method_handler,
-            (False, True): grpc.unary_stream_rpc_method_handler,
-            (True, True): grpc.stream_stream_rpc_method_handler,
-        }[streams]
-        if behaviour is None:
-            call: Any = self._not_built(method)
-        elif method.server_streaming:
-            call = self._stream(method, behaviour)
-        else:
-            call = self._unary(method, behaviour)
-        call, decode = self._calls.measure(method, call, decoder(GetMessageClass(method.input_type)))
-        handler: grpc.RpcMethodHandler[Any, Any] = make(call, decode, _encode)
-        return handler
+        serve = handler(method, behaviour, doors)
+        streams = method.client_streaming or method.server_streaming
 
-    def _unary(self, method: MethodDescriptor, behaviour: Callable[..., Awaitable[Message]]) -> Any:
-        async def call(request: Message | Malformed, context: Context) -> Message | None:
-            await self._authorise(context, method)
-            if isinstance(request, Malformed):
-                await abort(context, malformed(request))
-            try:
-                return await behaviour(request, context)
-            except Exception as error:
-                await fail(context, method, error)
-                return None
+        async def call(requests: object, context: Context) -> None:
+            with Call(method.full_name, context, self._call_level):
+                who = await self._authorise(context, method)
+                try:
+                    with self.streams.under_way(who) if streams else nullcontext():
+                        await serve(context)
+                except Exception as error:
+                    await fail(context, method, error)
 
-        return call
-
-    def _stream(self, method: MethodDescriptor, behaviour: Callable[..., AsyncIterator[Message]]) -> Any:
-        async def call(request: Any, context: Context) -> AsyncIterator[Message]:
-            who = await self._authorise(context, method)
-            if isinstance(request, Malformed):
-                await abort(context, malformed(request))
-            try:
-                with self.streams.under_way(who):
-                    incoming = _well_formed(request) if method.client_streaming else request
-                    async for response in behaviour(incoming, context):
-                        yield response
-            except Exception as error:
-                await fail(context, method, error)
-
-        return call
-
-    def _not_built(self, method: MethodDescriptor) -> Any:
-        fault = NotBuilt("NOT_BUILT_YET", f"this version of Cohort does not serve {method.name} yet")
-
-        async def unary(request: object, context: Context) -> None:
-            await self._authorise(context, method)
-            await abort(context, fault)
-
-        async def stream(request: object, context: Context) -> AsyncIterator[Message]:
-            await unary(request, context)
-            return
-            yield  # makes this an async generator, as grpc wants of a streaming handler
-
-        return stream if method.server_streaming else unary
-
-
-async def _well_formed(requests: AsyncIterator[Message | Malformed]) -> AsyncIterator[Message]:
-    async for request in requests:
-        if isinstance(request, Malformed):
-            raise malformed(request)
-        yield request
-
-
-def _encode(message: Message) -> bytes:
-    return message.SerializeToString()
+        return self._calls.measure(method, call)
 
 
 @runtime_checkable
@@ -189,18 +116,23 @@ class Server:
     """One listening port with services, health and reflection on it.
 
     `address` is HOST:PORT; port 0 takes a free one, which `bind` returns. Without keys everybody may call.
-    `calls` measures them.
+    `calls` measures them; they are logged at `call_level`.
     """
 
-    def __init__(self, address: str, keys: Keys | None = None, calls: Calls | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        keys: Keys | None = None,
+        calls: Calls | None = None,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        call_level: str = "debug",
+    ) -> None:
         self._address = address
-        self._server = grpc.aio.server(
-            options=[
-                *MESSAGE_OPTIONS,
-                ("grpc.so_reuseport", 0),  # a second server on a port must fail, not take half of the calls
-            ]
+        self._server = grpc.aio.server(options=server_options(limits), maximum_concurrent_rpcs=limits.calls)
+        self._registrar = Registrar(
+            self._server, keys or Keys(insecure=True), calls or Calls(), limits, call_level
         )
-        self._registrar = Registrar(self._server, keys or Keys(insecure=True), calls or Calls())
         self._health = health.aio.HealthServicer()
         self._names: list[str] = []
         self._endless: list[Endless] = []
@@ -265,7 +197,7 @@ class Server:
         handler = grpc.stream_stream_rpc_method_handler(
             servicer.ServerReflectionInfo,
             reflection_pb2.ServerReflectionRequest.FromString,
-            _encode,
+            reflection_pb2.ServerReflectionResponse.SerializeToString,
         )
         for name in REFLECTION_SERVICES:
             self._server.add_generic_rpc_handlers(

@@ -340,7 +340,7 @@ async def test_a_run_that_fails_inside_tells_where_and_shows_no_customer(
     captured = capfd.readouterr()
     assert run["state"] == "FAILED"
     assert "ValueError" in run["error"]
-    assert "run.py" in captured.out
+    assert "run.py" in captured.err
     assert "canary" not in f"{run}{captured.out}{captured.err}"
 
 

@@ -1,0 +1,85 @@
+"""How much may all clients of a server ask for at once? The numbers, and what of them gRPC enforces itself.
+
+What is too much is answered RESOURCE_EXHAUSTED with how long to wait, before it takes memory. Neighbours: `door`
+counts calls, `libs.events.writer` what waits to be written.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+
+from libs.rpc import MESSAGE_OPTIONS
+
+KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server takes on. Every number can be set: `cohort serve --limit NAME=NUMBER`."""
+
+    connections: int = 2_000
+    """Connections; a further one is closed."""
+    calls_per_connection: int = 100
+    """Calls a client may have under way on one connection; its own library holds back more."""
+    calls: int = 8_000
+    """Calls under way in all, health checks and reflection included: far past the limits below, a last resort."""
+    working: int = 32
+    """Calls of one service that are read, worked on and answered at a time; each has a message of 64 MiB at most."""
+    waiting: int = 1_000
+    """Calls of one service that wait for their turn, unread."""
+    streams: int = 256
+    """Streams of one service that are open at a time."""
+    streams_in: int = 32
+    """Streams of events that are open at a time; each may hold one message of 64 MiB."""
+    patience_ms: int = 5_000
+    """How long a client may take to send or take a message, once others wait for its place."""
+    stalled_ms: int = 300_000
+    """How long a client may take to send a request or take a message, though nobody waits."""
+    writing_mib: int = 256
+    """MiB of requests that wait to be written to the log."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class UnknownLimitError(ValueError):
+    """There is no limit of this name, or it cannot be that."""
+
+
+def read_limits(settings: Iterable[str]) -> Limits:
+    """Read NAME=NUMBER each. Raises `UnknownLimitError`."""
+    known = {each.name for each in fields(Limits)}
+    found: dict[str, int] = {}
+    for setting in settings:
+        name, _, number = setting.partition("=")
+        if name not in known:
+            raise UnknownLimitError(f"there is no limit {name!r}; there are {', '.join(sorted(known))}")
+        if not number.isascii() or not number.isdecimal() or not 1 <= int(number) < 2**31:
+            raise UnknownLimitError(f"{name} is a whole number from 1 on, as in {name}=100")
+        found[name] = int(number)
+    return replace(Limits(), **found)
+
+
+def server_options(limits: Limits) -> list[tuple[str, int]]:
+    """Return what gRPC itself is to hold to."""
+    return [
+        *MESSAGE_OPTIONS,
+        ("grpc.so_reuseport", 0),  # a second server on a port must fail, not take half of the calls
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.max_concurrent_streams", limits.calls_per_connection),
+        # calls that nobody has looked at yet: past the first some are refused, past the second all
+        ("grpc.server.max_pending_requests", 1_000),
+        ("grpc.server.max_pending_requests_hard_limit", 2_000),
+        # metadata is an API key, a request id and what the client's library adds
+        ("grpc.max_metadata_size", 8 * KIB),
+        ("grpc.absolute_max_metadata_size", 16 * KIB),
+        # who opens a connection and says nothing is let go, and so is who has vanished
+        ("grpc.server_handshake_timeout_ms", 10_000),
+        ("grpc.http2.settings_timeout", 10_000),
+        ("grpc.max_connection_idle_ms", 30 * 60_000),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        # floods of pings: one in ten seconds is taken, calls under way or not, and two too many end the connection
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.max_ping_strikes", 2),
+    ]
