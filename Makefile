@@ -32,8 +32,10 @@ lint: setup
 bench: setup
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# The fault tests at length: INDEX_KILLS kills while segments are made (CI has 6).
+# The fault tests at length: kills, errors and full disks at every step of what is written, TIMES times each, then
+# INDEX_KILLS kills while segments are made (CI has 6). Prints a table: all but the times is to be 0.
 faults: setup
+	$(BIN)/python -m tests.faults.matrix --times $(or $(TIMES),20)
 	INDEX_KILLS=$(or $(INDEX_KILLS),60) $(BIN)/python -m pytest tests/faults $(ARGS)
 
 # Random rules against the naive evaluator: N of them, from SEED on.

@@ -11,9 +11,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
-from libs.errors import Invalid, Overloaded
+from libs import failpoints
+from libs.errors import Invalid, Overloaded, frames
 from libs.events import block as blocks
 from libs.events import encode
 from libs.events import profile as profiles
@@ -25,6 +27,8 @@ from libs.events.keeper import Keeper
 from libs.events.log import MAX_ROWS, EventLog, Position
 from libs.events.run_files import RunFiles
 from libs.storage.requests import RequestIds
+
+logger = structlog.get_logger()
 
 
 class Refusal(msgspec.Struct, array_like=True, frozen=True):
@@ -92,11 +96,10 @@ class Committer:
         self._requests = RequestIds(log.environment)
         self._position = log.end()
         self._keeper = Keeper()
-        files = RunFiles(log.environment.folder / "dedupe", log.log_id, self._position)
-        self._dedupe = Dedupe(log.seed, dedupe_window, self._lookup, files, self._keeper)
+        self._window = dedupe_window
         self.intake = Intake()
         self._txn: Any = None
-        self._remember(now - dedupe_window, files.covered)
+        self._dedupe: Dedupe | None = self._open_dedupe(now)
 
     def commit(self, group: list[Submission], now: int) -> list[Receipt | Invalid]:
         """Write a group, in which no request id stands twice, and fsync. Return an answer for each request.
@@ -104,29 +107,58 @@ class Committer:
         Raises `Overloaded` where there is no room; nothing was written then.
         """
         log = self._log
+        if self._dedupe is None:
+            self._dedupe = self._open_dedupe(now)
+        dedupe = self._dedupe
         with log.environment.write() as txn:
             self._txn = txn
             answers = [self._served(txn, submission, now) for submission in group]
             fresh = [s for s, answer in zip(group, answers, strict=True) if answer is None]
-            rows = self._deduplicate(fresh, now)
+            rows = self._deduplicate(dedupe, fresh, now)
             changed = self._upsert(txn, fresh)
+            failpoints.hit("profile")
             erased = self._erase(txn, fresh, now)
+            failpoints.hit("erasure")
             position, data = self._block(rows, changed, erased, now)
             if data:
                 log.put(txn, self._position.rows, position, data)
+            failpoints.hit("block")
             receipts = self._receipts(fresh, rows.kept, len(erased), position.revision)
             for submission, receipt in zip(fresh, receipts, strict=True):
                 self._record(txn, submission, receipt, now)
+            failpoints.hit("request")
             lengths = [dictionary.save(txn) for dictionary in log.dictionaries]
-        for dictionary, length in zip(log.dictionaries, lengths, strict=True):
-            dictionary.saved(length)
-        log.customers.retire(erased.tolist())
-        self._dedupe.add(rows.hashes, rows.hashed_rows, now, position)
+            failpoints.hit("dictionary")
+            failpoints.hit("commit")
         self._position = position
-        self.intake = self.intake.after(zip(fresh, receipts, strict=True))
-        self._index_strings()
+        log.customers.retire(erased.tolist())
+        try:
+            failpoints.hit("committed")
+            for dictionary, length in zip(log.dictionaries, lengths, strict=True):
+                dictionary.saved(length)
+            dedupe.add(rows.hashes, rows.hashed_rows, now, position)
+            self.intake = self.intake.after(zip(fresh, receipts, strict=True))
+            self._index_strings()
+            failpoints.hit("answer")
+        except Exception as error:  # what is on disk is acknowledged; what is known of it is read from there
+            logger.error("following a commit failed", error=type(error).__name__, where=frames(error))
+            self._dedupe = None
         written = iter(receipts)
         return [next(written) if answer is None else answer for answer in answers]
+
+    def _open_dedupe(self, now: int) -> Dedupe:
+        """Map what there is on disk of the ids in the window, and read the rest from the blocks."""
+        self._keeper.wait()
+        files = RunFiles(self._log.environment.folder / "dedupe", self._log.log_id, self._position)
+        dedupe = Dedupe(self._log.seed, self._window, self._lookup, files, self._keeper)
+        for found in self._log.recent_blocks(now - self._window, files.covered):
+            ids = found.all_event_ids()
+            places = np.flatnonzero(np.fromiter(map(bool, ids), np.bool_, len(ids)))
+            given = [ids[i] for i in places.tolist()]
+            hashes = dedupe.hashes(found.customers[places], given)
+            end = Position(found.revision, found.first_row + found.rows)
+            dedupe.add(hashes, places + found.first_row, found.arrival, end)
+        return dedupe
 
     def _served(self, txn: Any, submission: Submission, now: int) -> Receipt | Invalid | None:
         """Return the answer of a request that needs no writing."""
@@ -142,7 +174,7 @@ class Committer:
         if submission.request is not None:
             self._requests.record(txn, *submission.request, now, msgspec.msgpack.encode(receipt))
 
-    def _deduplicate(self, group: list[Submission], now: int) -> _Rows:
+    def _deduplicate(self, dedupe: Dedupe, group: list[Submission], now: int) -> _Rows:
         """Join the events of a group and drop those that were kept before."""
         batches = [submission.batch for submission in group if submission.batch and submission.rows]
         batch = encode.join(batches) if batches else _EMPTY
@@ -154,8 +186,8 @@ class Committer:
             if "" in ids:
                 places = np.flatnonzero(np.fromiter(map(bool, ids), np.bool_, batch.rows))
                 ids = list(filter(None, ids))
-            hashes = self._dedupe.hashes(customers[places], ids)
-            duplicates = self._dedupe.duplicates(customers[places], ids, hashes, now)
+            hashes = dedupe.hashes(customers[places], ids)
+            duplicates = dedupe.duplicates(customers[places], ids, hashes, now)
             kept[places[duplicates]] = False
             hashes, places = hashes[~duplicates], places[~duplicates]
         if not kept.all():
@@ -232,7 +264,8 @@ class Committer:
 
     def close(self, now: int) -> None:
         """Bring to disk what the next start would have to derive."""
-        self._dedupe.close(now)
+        if self._dedupe:
+            self._dedupe.close(now)
         self._index_strings(closing=True)
         self._keeper.close()
 
@@ -240,13 +273,3 @@ class Committer:
         for dictionary in self._log.dictionaries:
             if (closing or not self._keeper.busy) and dictionary.wants_index(closing=closing):
                 self._keeper.submit(dictionary.write_index)
-
-    def _remember(self, since: int, covered: Position) -> None:
-        """Give dedupe the blocks behind what its files cover that arrived after `since`, ms."""
-        for found in self._log.recent_blocks(since, covered):
-            ids = found.all_event_ids()
-            places = np.flatnonzero(np.fromiter(map(bool, ids), np.bool_, len(ids)))
-            given = [ids[i] for i in places.tolist()]
-            hashes = self._dedupe.hashes(found.customers[places], given)
-            end = Position(found.revision, found.first_row + found.rows)
-            self._dedupe.add(hashes, places + found.first_row, found.arrival, end)

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from libs import failpoints
 from libs.events.log import Position
 from libs.events.runs import Run
 from libs.storage import arrays
@@ -71,6 +72,7 @@ class RunFiles:
         """Write a run to disk; return the entry with its file, mapped. Raises OSError."""
         self._last += 1
         arrays.write(self._path(self._last), KIND, VERSION, None, run.arrays())
+        failpoints.hit("dedupe.run")
         return replace(entry, number=self._last, run=self._open(self._last, verify=False))
 
     def name(self, entries: Sequence[Entry], revision: int) -> None:
@@ -81,6 +83,7 @@ class RunFiles:
         named = [(each.number, each.first_row, each.end_row, each.latest) for each in entries]
         meta = msgspec.to_builtins(_Manifest(self._log_id, revision, named))
         arrays.write(self._folder / MANIFEST, MANIFEST_KIND, VERSION, meta, {})
+        failpoints.hit("dedupe.named")
         self.entries = tuple(entries)
         self.covered = Position(revision, entries[-1].end_row if entries else 0)
         self._delete_unnamed()

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import structlog
 
+from libs import failpoints
 from libs.events.runs import Run, hash_strings, make_run, merge
 from libs.storage import arrays
 
@@ -99,6 +100,7 @@ class StringIndex:
             run = merge([self._base, run])
         self._path.parent.mkdir(exist_ok=True)
         meta = msgspec.to_builtins(_Meta(self._log_id, count))
+        failpoints.hit("strings")
         arrays.write(self._path, KIND, VERSION, meta, run.arrays())
         self._base = Run(**arrays.open_arrays(self._path, KIND, VERSION, verify=False).arrays)
         self._base_count = count

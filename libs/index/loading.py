@@ -39,7 +39,11 @@ def load(index: "Index", store: SegmentStore, events: EventLog, replay: Callable
             break
     if store.writable:
         covered, segments = index.sealed_state()
-        store.commit(covered, segments)
+        try:
+            store.commit(covered, segments)
+        except OSError as error:  # a server starts on a full disk too, and answers
+            log.warning("index manifest not written", reason=str(error))
+            return
         store.clean(segments)
 
 
@@ -54,7 +58,15 @@ def _segments(
                 return
             log.warning("segment dropped, derived from the log again", reason=str(error))
             segment = rebuild(entry, events, calendar)
-            yield store.keep(segment) if store.writable else segment
+            yield _kept(segment, store) if store.writable else segment
+
+
+def _kept(segment: Segment, store: SegmentStore) -> Segment:
+    try:
+        return store.keep(segment)
+    except OSError as error:
+        log.warning("segment not written, held in memory", reason=str(error))
+        return segment
 
 
 def rebuild(entry: Entry, events: EventLog, calendar: Calendar) -> Segment:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from libs import failpoints
 from libs.index.calendar import Calendar
 from libs.index.rows import concatenate
 from libs.index.seal import seal
@@ -61,6 +62,7 @@ def merge_in_process(segments: Sequence[Segment], store: SegmentStore) -> Segmen
     command = [sys.executable, "-m", "libs.index.merge", str(store.folder), store.zone, name, *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
     if done.returncode:
+        store.discard([name])
         raise RuntimeError(f"merging in a process ended with {done.returncode}: {done.stderr[-500:]}")
     return store.open(name, verify=False)
 
@@ -70,7 +72,9 @@ def main(folder: str, zone: str, name: str, *names: str) -> None:
     os.nice(NICE)
     store = SegmentStore(Path(folder), "", zone, writable=False)
     segments = [store.open(each, verify=False) for each in names]
-    write(Path(folder), name, merge(segments, Calendar(ZoneInfo(zone))))
+    whole = merge(segments, Calendar(ZoneInfo(zone)))
+    failpoints.hit("merge.process")
+    write(Path(folder), name, whole)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from libs import failpoints
 from libs.events.keeper import Keeper
 from libs.events.log import Position
 from libs.index.profiles import ProfileTable, ProfileView, dump
@@ -88,5 +89,6 @@ class ProfileStore:
 
     def _write(self, view: ProfileView, position: Position, counted: int) -> None:
         meta = msgspec.to_builtins(_Meta(self._log_id, position.revision, position.rows))
+        failpoints.hit("profiles")
         self._bytes = arrays.write(self._path, KIND, VERSION, meta, dump(view))
         self._position, self._changes = position, counted

@@ -1,8 +1,8 @@
 """Who turns frozen tails into segments, and small segments into large ones? Threads beside those that answer.
 
 One thread seals what was frozen, so that it does not wait for a merge; another merges. What they make is swapped
-in at once and named in the manifest before the files it replaces are deleted. A step that fails leaves things as
-they were: answers are the same, only slower.
+in at once and named in the manifest before the files it replaces are deleted. A step that fails, for instance
+because the disk is full, leaves things as they were and is tried again: answers are the same, only slower.
 """
 
 import threading
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from libs import failpoints
 from libs.errors import frames
 from libs.index.merge import PROCESS_ROWS, due, merge, merge_in_process
 from libs.index.seal import seal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from libs.index.index import Index
 
 log = structlog.get_logger()
+RETRY_SECONDS = 10.0
+"""When a step that failed is tried again, unless there is more to do before."""
 
 
 class Sealer:
@@ -52,34 +55,58 @@ class Sealer:
         self._sealing.shutdown(wait=True, cancel_futures=True)
 
     def seal_now(self) -> None:
-        """Seal what is frozen in the calling thread: when closing."""
-        while self._index.oldest_frozen() is not None:
-            self._seal()
+        """Seal what is frozen in the calling thread: when closing. What fails, the next start reads from the log."""
+        try:
+            while self._seal_oldest():
+                pass
+            self._commit()
+        except Exception as error:
+            _report(error)
 
     def _submit(self, pool: ThreadPoolExecutor, step: Callable[[], None]) -> None:
         if self._closed:
             return
-        future = pool.submit(step)
+        try:
+            future = pool.submit(step)
+        except RuntimeError:  # a retry that comes when all is being closed
+            return
         self._pending.add(future)
-        future.add_done_callback(self._done)
+        future.add_done_callback(lambda done: self._done(done, pool, step))
 
-    def _done(self, done: Future[None]) -> None:
+    def _done(self, done: Future[None], pool: ThreadPoolExecutor, step: Callable[[], None]) -> None:
         self._pending.discard(done)
         if not done.cancelled() and (error := done.exception()):
-            log.error("sealing failed", error=type(error).__name__, where=frames(error))
+            _report(error)
+            again = threading.Timer(RETRY_SECONDS, self._submit, (pool, step))
+            again.daemon = True
+            again.start()
 
     def _seal(self) -> None:
-        """Turn the oldest frozen tails into segments, one a type."""
+        """Seal what is frozen, and merge what that makes due."""
+        while not self._closed and self._seal_oldest():
+            self._commit()
+            self._submit(self._merging, self._merge)
+
+    def _seal_oldest(self) -> bool:
+        """Turn the oldest frozen tails into segments, one a type; False where there are none."""
         frozen = self._index.oldest_frozen()
         if frozen is None:
-            return
-        made = []
-        for event_type, rows in frozen.tails.items():
-            segment = seal(rows, event_type, self._index.calendar, (frozen.first_row, frozen.position.rows))
-            made.append(self._store.keep(segment) if self._store else segment)
+            return False
+        failpoints.hit("seal")
+        made: list[Segment] = []
+        log_rows = frozen.first_row, frozen.position.rows
+        try:
+            for event_type, rows in frozen.tails.items():
+                segment = seal(rows, event_type, self._index.calendar, log_rows)
+                made.append(self._store.keep(segment) if self._store else segment)
+                failpoints.hit("segment")
+        except BaseException:
+            if self._store:
+                self._store.discard(each.name for each in made)
+            raise
         self._index.sealed(frozen, made)
-        self._commit()
-        self._submit(self._merging, self._merge)
+        failpoints.hit("sealed")
+        return True
 
     def _merge(self) -> None:
         """Merge until nothing is due."""
@@ -89,7 +116,9 @@ class Sealer:
             else:
                 whole = merge(chosen, self._index.calendar)
                 whole = self._store.keep(whole) if self._store else whole
+            failpoints.hit("merge")
             self._index.merged(chosen, whole)
+            failpoints.hit("merged")
             self._commit()
 
     def _due(self) -> Iterator[tuple[Segment, ...]]:
@@ -108,3 +137,8 @@ class Sealer:
         with self._manifest:
             covered, segments = self._index.sealed_state()
             self._store.commit(covered, segments)
+
+
+def _report(error: BaseException) -> None:
+    reason = error.strerror if isinstance(error, OSError) else ""
+    log.error("sealing failed", error=type(error).__name__, reason=reason, where=frames(error))

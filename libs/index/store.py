@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from libs import failpoints
 from libs.events.log import Position
 from libs.index.segment import Head, Segment
 from libs.storage import arrays
@@ -117,11 +118,19 @@ class SegmentStore:
         manifest = Manifest(
             self._log_id, self.zone, covered.revision, covered.rows, next(self._numbers), entries
         )
+        failpoints.hit("manifest")
         arrays.write(self.folder / MANIFEST_NAME, MANIFEST, VERSION, msgspec.to_builtins(manifest), {})
+        failpoints.hit("manifest.named")
         named = {each.name for each in entries}
-        for name in self._named - named:
+        for name in self._named - named - {""}:  # that of a segment for which there was no room
             (self.folder / name).unlink(missing_ok=True)
         self._named = named
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Delete files, whole or begun, that no manifest names."""
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+            (self.folder / (name + arrays.TEMPORARY)).unlink(missing_ok=True)
 
     def clean(self, segments: Iterable[Segment]) -> None:
         """At a start: delete what a process that was killed has left, all but some segments."""

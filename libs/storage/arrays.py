@@ -24,6 +24,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from libs import failpoints
+
 MAGIC = b"COHA"
 FORMAT = 1
 PREFIX_BYTES = 32
@@ -90,10 +92,12 @@ def write(path: Path, kind: str, version: int, meta: Any, arrays: Mapping[str, N
             size = _write(file, _Header(kind, version, meta, _layout(arrays)), list(arrays.values()))
             file.flush()
             os.fsync(file.fileno())
+        failpoints.hit("file.whole")
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    failpoints.hit("file.named")
     sync_folder(path.parent)
     return size
 
@@ -161,7 +165,10 @@ def _write(file: IO[bytes], header: _Header, arrays: list[NDArray[Any]]) -> int:
     put(len(encoded).to_bytes(8, "little"))
     put(encoded)
     put(bytes(_aligned(PREFIX_BYTES + len(encoded)) - PREFIX_BYTES - len(encoded)))
-    for array in arrays:
+    for number, array in enumerate(arrays):
+        if number == len(arrays) // 2:
+            file.flush()
+            failpoints.hit("file.half")
         flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         for start in range(0, len(flat), CHUNK_BYTES):
             put(flat[start : start + CHUNK_BYTES].data)

@@ -1,7 +1,8 @@
 """How is an LMDB environment opened so that it stays whole? One folder, one writer, one format.
 
 Guarantees: a committed transaction is fsynced; only one process writes (an flock on `writer.lock`); a folder
-written by a newer version is refused. Rules learnt elsewhere and kept here: no `writemap` (a full disk would
+written by a newer version is refused; a disk or map that is full fails the transaction, harms no reader, and
+the next transaction tries again. Rules learnt elsewhere and kept here: no `writemap` (a full disk would
 kill the process with SIGBUS), one large map that only grows address space, one environment per process and
 path, and read transactions that end soon.
 
@@ -12,16 +13,18 @@ path, and read transactions that end soon.
     └── Absent             opened to read, and nobody has written yet
 """
 
+import errno
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import lmdb
 
-from libs.errors import Overloaded
+from libs.errors import Fault, Overloaded, Unavailable
 from libs.storage.rewrite import rewrite
 
 MAP_BYTES = 1 << 40
@@ -29,8 +32,14 @@ MAP_BYTES = 1 << 40
 MAX_READERS = 512
 META = b"meta"
 PROBE = b"probe"
+LOCK_BYTES = 1 << 16
+"""More than LMDB's table of so many readers takes. Were it sparse, as LMDB makes it, a new reader on a full disk
+would die of SIGBUS."""
+SPARE_BYTES = 16 << 20
+"""With less than this free on the disk, a write that failed has failed for want of room."""
 PROBE_BYTES = 1 << 20
 """More than most commits take, so that a disk with room for a page does not count as one with room."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StorageError(Exception):
@@ -67,8 +76,9 @@ class WriterLock:
             raise Locked(
                 f"{folder} is in use by another server (process {holder}); stop it, or use another --data-dir"
             ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        with suppress(OSError):  # it only says who; on a full disk the lock itself is held all the same
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
 
     def close(self) -> None:
         """Let others write."""
@@ -95,6 +105,7 @@ class Environment:
             raise Absent(f"{folder} holds no {kind} yet")
         if not readonly:
             self._lock = WriterLock(folder)
+            _allocate(folder / "lock.mdb")
         self._open()
 
     def _open(self) -> None:
@@ -176,13 +187,36 @@ class Environment:
     def write(self) -> Iterator[Any]:
         """Begin the write transaction; leaving it without an error commits and fsyncs.
 
-        Raises `Overloaded` where the disk or the map is full: nothing was written.
+        Raises `Overloaded` where the disk or the map is full, `Unavailable` where the disk fails: nothing
+        was written.
         """
         try:
             with self._environment.begin(write=True) as txn:
                 yield txn
-        except (lmdb.MapFullError, lmdb.DiskError) as error:
-            raise Overloaded("STORAGE_FULL", f"no room to write {self.kind}: {error}", 30.0) from error
+        except (lmdb.Error, OSError) as error:
+            fault = self._fault(error)
+            if fault is None:
+                raise
+            raise fault from error
+
+    def _fault(self, error: Exception) -> Fault | None:
+        """Say what a failed write means; None where it is no failure of the storage.
+
+        LMDB calls a write that the disk cut short an input/output error, as it calls a disk that fails.
+        """
+        if isinstance(error, lmdb.MapFullError):
+            return Overloaded("STORAGE_FULL", f"{self.kind}: the map of {MAP_BYTES} bytes is full", 30.0)
+        if isinstance(error, lmdb.PanicError):
+            return Unavailable(
+                "STORAGE_FAILED", f"writing {self.kind} failed; the server must be restarted", 30.0
+            )
+        number = getattr(error, "errno", None)
+        failed = isinstance(error, OSError) or os.strerror(errno.EIO) in str(error)
+        if number in FULL or isinstance(error, lmdb.DiskError) or (failed and is_full(self.folder)):
+            return Overloaded("STORAGE_FULL", f"the disk is full: no room to write {self.kind}", 5.0)
+        if failed:
+            return Unavailable("STORAGE_FAILED", f"the disk failed while {self.kind} were written", 5.0)
+        return None
 
     def probe(self) -> None:
         """Write a little and take it away again. Raises `Overloaded` where there is no room."""
@@ -204,6 +238,29 @@ class Environment:
         if self._lock:
             self._lock.close()
             self._lock = None
+
+
+def is_full(folder: Path) -> bool:
+    """Say whether a folder has no room to write: its disk is full, or this process may not have more of it."""
+    status = os.statvfs(folder)
+    if status.f_bavail * status.f_frsize < SPARE_BYTES:
+        return True
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            os.posix_fallocate(probe.fileno(), 0, PROBE_BYTES)
+    except OSError as error:
+        return error.errno in FULL
+    return False
+
+
+def _allocate(path: Path) -> None:
+    """Have the whole of LMDB's lock file on disk before LMDB maps it. Before it is opened: closing it ends locks."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        with suppress(OSError):  # on a full disk it is there from before, or LMDB says so
+            os.posix_fallocate(descriptor, 0, max(LOCK_BYTES, os.fstat(descriptor).st_size))
+    finally:
+        os.close(descriptor)
 
 
 def scan(txn: Any, table: Any, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from libs import failpoints
 from libs.errors import Conflict, Missing, Taken
 from libs.storage import requests
 from libs.storage.environment import Environment, scan
@@ -122,6 +123,7 @@ class CohortStore:
                     self._changing = None
                 if request:
                     self._requests.record(txn, *request, now, response)
+                failpoints.hit("cohort")
             for cohort_id, record in changes.made.items():
                 if record is None:
                     self._cohorts.pop(cohort_id, None)

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import msgspec
 from pyroaring import BitMap
 
+from libs import failpoints
 from libs.storage.environment import Environment, scan
 from services.sync.diff import Numbers
 from services.sync.model import SyncId
@@ -141,6 +142,7 @@ class Delivered:
         touched.flush()
         rows = ledger.rows + added - removed
         self._keep(txn, sync_id, msgspec.structs.replace(ledger, rows=rows))
+        failpoints.hit("delivered")
         return added, removed
 
     def rows(self, txn: Any, sync_id: SyncId, after: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from libs import failpoints
 from libs.storage import requests
 from libs.storage.environment import Environment, scan
 from libs.storage.master_key import Masters
@@ -92,7 +93,10 @@ class Store:
     async def _within(self, begin: Callable[[], AbstractContextManager[Any]], work: Callable[[Any], T]) -> T:
         def run() -> T:
             with begin() as txn:
-                return work(txn)
+                done = work(txn)
+            if begin == self.write:
+                failpoints.hit("delivered.committed")
+            return done
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from libs import failpoints
 from libs.errors import Invalid, Overloaded, Unavailable
 from libs.events import commit, writer
 from libs.events.batch import Upsert
@@ -292,3 +293,18 @@ def test_a_full_log_is_overload_and_writes_nothing(
         with pytest.raises(Overloaded, match="holds its 2 events"):
             submit.submit(submission(("c", ""))).result(TIMEOUT)
         assert log.end() == Position(1, 2)
+
+
+@pytest.mark.parametrize("step", ["committed", "answer"])
+def test_what_fails_behind_a_commit_costs_nothing_that_was_committed(tmp_path: Path, step: str) -> None:
+    clock = StepClock()
+    with written(tmp_path, clock) as (log, writer):
+        writer.submit(submission(("a", "1"))).result()
+        failpoints.arm(f"{step}=error")
+        try:
+            assert writer.submit(submission(("a", "2"), ("b", ""))).result().accepted == 2
+        finally:
+            failpoints.arm("")
+        again = writer.submit(submission(("a", "1"), ("a", "2"), ("c", "3"))).result()
+        assert (again.accepted, again.duplicates) == (1, 2)
+        assert customers(log) == ["a", "a", "b", "c"]

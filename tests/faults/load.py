@@ -1,0 +1,144 @@
+"""What do clients of a server that is about to be killed do? Send, upsert and read, and remember what was said.
+
+Every event has a number of its own, so that what is in the log can be compared with what was sent. A request
+that was not acknowledged is sent again, as it was, before the next.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2, ingest_pb2, ingest_pb2_grpc
+from libs.rpc.client import connect
+
+ROWS = 12
+CUSTOMERS = 90
+BRANDS = ("acme", "zeta", "nil")
+TYPES = ("view", "cart", "purchase")
+ATTRIBUTES = ("city", "score", "member")
+DEADLINE = 20
+
+
+@dataclass(slots=True)
+class Client:
+    """One writer: its requests are numbered from 0; those below `acknowledged` were, the next may have been.
+
+    Of three requests one has event ids, one a request id, one both; each fourth is an upsert.
+    """
+
+    name: str
+    acknowledged: int = 0
+    sent: int = 0
+    refused: int = 0
+    """How often the server, alive, refused for want of room or because the disk failed."""
+
+    def numbers(self, request: int) -> list[int]:
+        """Return the numbers of the events of a request; none of an upsert."""
+        return [] if is_upsert(request) else [self.number(request, row) for row in range(ROWS)]
+
+    def number(self, request: int, row: int) -> int:
+        """Return the number of an event, unlike that of any other client's."""
+        return (int(self.name) << 40) + request * ROWS + row
+
+    def message(self, request: int) -> Any:
+        """Return a request: the same each time."""
+        request_id = f"{self.name}-{request}" if request % 3 or is_upsert(request) else ""
+        if is_upsert(request):
+            customers = [upsert(self.profile(request, which), request) for which in range(3)]
+            return ingest_pb2.UpsertCustomersRequest(customers=customers, request_id=request_id)
+        chance = random.Random(self.number(request, 0))
+        events = []
+        for row in range(ROWS):
+            number = self.number(request, row)
+            customer = f"c{chance.randrange(CUSTOMERS)}" if row else f"new {number}"
+            event = event_pb2.Event(customer_id=customer, event_type=chance.choice(TYPES))
+            event.event_time.FromMilliseconds(1_780_000_000_000 + chance.randrange(10**10))
+            event.event_id = str(number) if request % 3 != 1 else ""
+            event.data.update({"n": number, "brand": chance.choice(BRANDS), "price": chance.randrange(9)})
+            events.append(event)
+        return ingest_pb2.SendEventsRequest(events=events, request_id=request_id)
+
+    def profile(self, request: int, which: int) -> str:
+        """Return one of the customers whom an upsert of this client sets."""
+        return f"p{self.name}-{(request // 4 + which) % 12}"
+
+    def profiles(self, requests: int) -> dict[str, int]:
+        """Return which request set each customer last, of so many requests."""
+        return {
+            self.profile(request, which): request
+            for request in filter(is_upsert, range(requests))
+            for which in range(3)
+        }
+
+
+def is_upsert(request: int) -> bool:
+    """Say whether a request sets customers' data."""
+    return request % 4 == 3
+
+
+def upsert(customer_id: str, request: int) -> Any:
+    """Return a customer with three attributes, one a kind, which all say the same number."""
+    customer = event_pb2.Customer(customer_id=customer_id)
+    customer.data.update({"city": f"town {request}", "score": request, "member": request % 2 == 1})
+    return customer
+
+
+def write(target: str, client: Client, until: threading.Event) -> None:
+    """Send until the server is gone or the time is up, one request after the other."""
+    with connect(target) as channel:
+        stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
+        while not until.is_set():
+            message = client.message(client.acknowledged)
+            client.sent = client.acknowledged + 1
+            send = stub.UpsertCustomers if is_upsert(client.acknowledged) else stub.SendEvents
+            try:
+                answer = send(message, timeout=DEADLINE)
+            except grpc.RpcError as error:
+                if not _alive(error):
+                    return
+                client.refused += 1
+                time.sleep(0.01)  # what a client does that is asked to come again later
+                continue
+            done = answer.accepted + getattr(answer, "duplicates", 0)
+            assert done == (3 if is_upsert(client.acknowledged) else ROWS), answer
+            client.acknowledged += 1
+
+
+def read(target: str, until: threading.Event) -> None:
+    """Run rules until the server is gone or the time is up."""
+    with connect(target) as channel:
+        stub: Any = cohort_pb2_grpc.CohortServiceStub(channel)
+        texts = ('view where brand = "acme" at least 2 times', "not (purchase) and profile where score > 3")
+        while not until.is_set():
+            for text in texts:
+                try:
+                    stub.RunRule(cohort_pb2.RunRuleRequest(text=text), timeout=DEADLINE)
+                except grpc.RpcError as error:
+                    if not _alive(error):
+                        return
+                    raise AssertionError(f"a reader was refused: {error.code()} {error.details()}") from error
+
+
+def _alive(error: Any) -> bool:
+    """Say whether a server answered: RESOURCE_EXHAUSTED, or UNAVAILABLE by its own word."""
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return True
+    return "STORAGE_FAILED" in str(error.trailing_metadata())
+
+
+def repeat(target: str, clients: Sequence[Client]) -> None:
+    """Send what was acknowledged and has ids again; and what was not, for the first time or again."""
+    with connect(target) as channel:
+        stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
+        for client in clients:
+            for request in range(client.sent):
+                if is_upsert(request):
+                    continue  # it may be older than another that sets the same customers: that would be a change
+                stub.SendEvents(client.message(request), timeout=DEADLINE)
+            if client.sent > client.acknowledged and not is_upsert(client.acknowledged):
+                client.acknowledged = client.sent
