@@ -7,6 +7,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import structlog
+
 from libs.gen.cohort.v1 import sync_pb2
 from libs.rpc.server import Server, stop_signal
 from services.sync.app import SyncApp
@@ -14,6 +16,7 @@ from services.sync.app import SyncApp
 
 async def main(folder: str, target: str) -> None:
     """Serve until killed."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     app = await SyncApp.open(Path(folder), target, None, allow_loopback=True)
     server = Server("127.0.0.1:0")
     server.add(sync_pb2.DESCRIPTOR.services_by_name["SyncService"], app.servicer)
