@@ -24,7 +24,8 @@ from libs.events.log import EventLog, LoggedEvent
 from libs.events.writer import Writer
 from libs.index import evaluate
 from libs.index.calendar import Calendar
-from libs.index.catalog import Catalog, index_bytes, read_catalog
+from libs.index.catalog import Asked, Catalog, index_bytes, read_catalog
+from libs.index.completion import Completion
 from libs.index.evaluate import Evaluation, NodeCost
 from libs.index.index import SEAL_ROWS, Index
 from libs.index.keeper import Keeper
@@ -89,6 +90,7 @@ class Engine:
         self._index = Index(
             calendar, log.names, log.values, log.customers, store=self._store, seal_rows=seal_rows
         )
+        self._completion = Completion(log.values)
         self._seal_rows = seal_rows
         self._requests = RequestIds(log.environment)
         self._lock = threading.Lock()
@@ -191,9 +193,9 @@ class Engine:
             self._writer.probe()
         return self._writer.trouble
 
-    def catalog(self, snapshot: Snapshot) -> Catalog:
-        """Return the event types and attributes there are."""
-        return read_catalog(snapshot)
+    def catalog(self, snapshot: Snapshot, asked: Asked) -> Catalog:
+        """Return such event types and attributes as are asked for."""
+        return read_catalog(snapshot, asked, self._completion)
 
     def customer(self, customer_id: str, snapshot: Snapshot) -> int | None:
         """Return the number of a customer of the snapshot, None where there is none of this id."""

@@ -1,9 +1,10 @@
-"""What is there to build rules from? Event types, their attributes, kinds and most frequent values.
+"""What is there to build rules from? Event types, their attributes, kinds, ranges and most frequent values.
 
-Read from a snapshot at each call: segments know their values by their postings, tails are counted.
+Read from a snapshot at each call. Segments know how often each of their strings occurs, so what is read is their
+distinct values and not their events, but for numbers of which most are distinct; tails are counted. Strings are
+looked at only where they are shown or completed (`completion`).
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from libs.events.batch import Kind, Scalar
+from libs.events.predefined import EVENT_ATTRIBUTES, EVENT_TYPES, PROFILE_ATTRIBUTES
 from libs.index import access
 from libs.index.access import Question
-from libs.index.columns import NumberColumn, StringColumn
+from libs.index.columns import Column, NumberColumn, StringColumn
+from libs.index.completion import Completion, begins
 from libs.index.condition import MISSING
 from libs.index.plan import EVER
 from libs.index.planner import BITMAPS, Part
@@ -23,12 +26,53 @@ from libs.index.segment import Segment, array_bytes
 from libs.index.snapshot import Snapshot
 
 TOP_VALUES = 20
+MAX_NAMES = 1_000
 FOREVER = 1 << 62
+Counted = tuple[NDArray[np.uint32], NDArray[np.int64]]
+"""Values, each once, and how often each occurs, (n,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a catalog is asked for.
+
+    Events of one type alone, or profiles alone; one attribute alone; at most so many names and values. `prefix`, in
+    any case, is that of values where an attribute is named, of attributes where an event type is or profiles are,
+    and else of event types and of attributes of profiles.
+    """
+
+    event_type: str = ""
+    profiles_only: bool = False
+    attribute: str = ""
+    prefix: str = ""
+    max_values: int = TOP_VALUES
+    max_names: int = MAX_NAMES
+
+    @property
+    def value_prefix(self) -> str:
+        """What the values must begin with."""
+        return self.prefix if self.attribute else ""
+
+    def wants_type(self, name: str) -> bool:
+        """Say whether an event type is asked for."""
+        if self.event_type:
+            return name == self.event_type
+        return not self.profiles_only and (bool(self.attribute) or begins(name, self.prefix))
+
+    def wants(self, attribute: str, *, profile: bool = False) -> bool:
+        """Say whether an attribute is asked for."""
+        if self.attribute:
+            return attribute == self.attribute
+        completed = profile or bool(self.event_type)  # else it is the event types that are
+        return begins(attribute, self.prefix) if completed else True
 
 
 @dataclass(slots=True)
 class KindSummary:
-    """The values of one kind under an attribute: how many, the range of numbers, the most frequent others."""
+    """The values of one kind under an attribute: how many, the range of numbers, the most frequent others.
+
+    `distinct` and `top` are of those with the prefix that was asked for.
+    """
 
     count: int = 0
     minimum: float = float("inf")
@@ -50,7 +94,7 @@ class EventTypeSummary:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All event types and profile attributes by name, and how many customers and events there are."""
+    """Event types and profile attributes by name, as asked for, and how many customers and events there are."""
 
     event_types: dict[str, EventTypeSummary]
     profile_attributes: dict[str, dict[Kind, KindSummary]]
@@ -72,86 +116,141 @@ def index_bytes(snapshot: Snapshot) -> dict[str, int]:
     return sizes
 
 
-def read_catalog(snapshot: Snapshot) -> Catalog:
-    """Summarise a snapshot."""
-    types = {
-        snapshot.names[number]: _summarise(parts, snapshot)
-        for number, parts in snapshot.parts.items()
-        if sum(map(len, parts))
-    }
-    profiles: dict[str, dict[Kind, KindSummary]] = {}
-    for attribute, kind in snapshot.profiles.columns:
-        summary = _Counting(kind)
-        summary.add(snapshot.profiles.present((attribute, kind)))
-        if summary.count:
-            profiles.setdefault(snapshot.names[attribute], {})[kind] = summary.finish(snapshot)
+def read_catalog(snapshot: Snapshot, asked: Asked, completion: Completion) -> Catalog:
+    """Summarise what is asked for of a snapshot."""
+    reader = _Reader(snapshot, asked, completion)
+    held = {snapshot.names[number]: parts for number, parts in snapshot.parts.items() if any(map(len, parts))}
+    wanted = sorted(filter(asked.wants_type, held), key=lambda name: (name not in EVENT_TYPES, name))
+    types = {name: reader.event_type(held[name]) for name in wanted[: asked.max_names]}
+    profiles = {} if asked.event_type else reader.profiles()
     everyone = snapshot.universe(FOREVER)
-    return Catalog(types, profiles, len(everyone), sum(each.events for each in types.values()))
+    return Catalog(
+        types, profiles, len(everyone), sum(len(part) for parts in held.values() for part in parts)
+    )
 
 
-def _summarise(parts: Sequence[Part], snapshot: Snapshot) -> EventTypeSummary:
-    counting: dict[tuple[int, Kind], _Counting] = {}
-    for part in parts:
-        held: Mapping[ColumnKey, Any] = part.columns
-        for key, column in held.items():
-            found = counting.setdefault(key, _Counting(key[1]))
-            if isinstance(column, StringColumn):
-                found.add_counts(column.values.tolist(), column.sizes().tolist())
-            elif isinstance(column, NumberColumn) and column.values is not None:
-                found.add_numbers(int(np.count_nonzero(column.codes)), column.values)
-            else:
-                found.add(column if isinstance(column, np.ndarray) else column.codes)
-    attributes: dict[str, dict[Kind, KindSummary]] = {}
-    for (attribute, kind), found in counting.items():
-        if found.count:
-            attributes.setdefault(snapshot.names[attribute], {})[kind] = found.finish(snapshot)
-    firsts = [p.first_time if isinstance(p, Segment) else int(p.time.min()) for p in parts]
-    lasts = [p.last_time if isinstance(p, Segment) else int(p.time.max()) for p in parts]
-    question = Question(parts, None, EVER, FOREVER, snapshot.customers)
-    customers = len(access.exists(question, question.steps(BITMAPS)) - snapshot.erased)
-    return EventTypeSummary(sum(map(len, parts)), customers, min(firsts), max(lasts), attributes)
+class _Reader:
+    """Reads one catalog."""
+
+    def __init__(self, snapshot: Snapshot, asked: Asked, completion: Completion) -> None:
+        self._snapshot = snapshot
+        self._asked = asked
+        self._completion = completion
+
+    def event_type(self, parts: Sequence[Part]) -> EventTypeSummary:
+        columns: dict[ColumnKey, list[Any]] = {}
+        for part in parts:
+            held: Mapping[ColumnKey, Any] = part.columns
+            for key, column in held.items():
+                if self._asked.wants(self._snapshot.names[key[0]]):
+                    columns.setdefault(key, []).append(column)
+        firsts = [p.first_time if isinstance(p, Segment) else int(p.time.min()) for p in parts]
+        lasts = [p.last_time if isinstance(p, Segment) else int(p.time.max()) for p in parts]
+        question = Question(parts, None, EVER, FOREVER, self._snapshot.customers)
+        customers = len(access.exists(question, question.steps(BITMAPS)) - self._snapshot.erased)
+        attributes = self._attributes(columns, EVENT_ATTRIBUTES)
+        return EventTypeSummary(sum(map(len, parts)), customers, min(firsts), max(lasts), attributes)
+
+    def profiles(self) -> dict[str, dict[Kind, KindSummary]]:
+        profiles = self._snapshot.profiles
+        names = self._snapshot.names
+        wanted = [key for key in profiles.columns if self._asked.wants(names[key[0]], profile=True)]
+        return self._attributes({key: [profiles.present(key)] for key in wanted}, PROFILE_ATTRIBUTES)
+
+    def _attributes(
+        self, columns: Mapping[ColumnKey, Sequence[Any]], predefined: tuple[str, ...]
+    ) -> dict[str, dict[Kind, KindSummary]]:
+        names = self._snapshot.names
+        kinds: dict[str, list[ColumnKey]] = {}
+        for key in sorted(columns):
+            kinds.setdefault(names[key[0]], []).append(key)
+        found: dict[str, dict[Kind, KindSummary]] = {}
+        for name in sorted(kinds, key=lambda name: (name not in predefined, name)):
+            if len(found) == self._asked.max_names:
+                break
+            summaries = {key[1]: self._summary(key[1], columns[key]) for key in kinds[name]}
+            if any(summary.count for summary in summaries.values()):
+                found[name] = {kind: each for kind, each in summaries.items() if each.count}
+        return found
+
+    def _summary(self, kind: Kind, columns: Iterable[Any]) -> KindSummary:
+        if kind is Kind.NUMBER:
+            return _numbers(columns)
+        parts = [_counted(kind, column) for column in columns]
+        summary = KindSummary(sum(int(counts.sum()) for _, counts in parts))
+        values, counts = _together([self._beginning(kind, part) for part in parts])
+        summary.distinct = len(values)
+        for place in _largest(counts, self._asked.max_values):
+            value: Scalar = (
+                self._snapshot.values[int(values[place])] if kind is Kind.STRING else bool(values[place] == 2)
+            )
+            summary.top.append((value, int(counts[place])))
+        return summary
+
+    def _beginning(self, kind: Kind, part: Counted) -> Counted:
+        """Return those of some counted values that begin as was asked for; a prefix is of strings."""
+        values, counts = part
+        if not self._asked.value_prefix:
+            return part
+        if kind is not Kind.STRING:
+            return values[:0], counts[:0]
+        kept = self._completion.places(values, self._asked.value_prefix)
+        return values[kept], counts[kept]
 
 
-class _Counting:
-    """Adds up the values of one attribute and kind over parts."""
+def _numbers(columns: Iterable[Any]) -> KindSummary:
+    """Summarise numbers: how many, and from where to where."""
+    summary = KindSummary()
+    for column in columns:
+        raw = _raw(column)
+        if raw is None:
+            summary.count += int(np.count_nonzero(column.codes))
+            distinct = column.values
+        else:
+            distinct = raw[~np.isnan(raw)]
+            summary.count += len(distinct)
+        if len(distinct):
+            summary.minimum = min(summary.minimum, float(distinct.min()))
+            summary.maximum = max(summary.maximum, float(distinct.max()))
+    return summary
 
-    def __init__(self, kind: Kind) -> None:
-        self.count = 0
-        self._kind = kind
-        self._values: Counter[int] = Counter()
-        self._minimum, self._maximum = float("inf"), float("-inf")
 
-    def add(self, column: NDArray[Any]) -> None:
-        """Count the values of a column, (rows,); missing ones are left out."""
-        if self._kind is Kind.NUMBER:
-            numbers = column[~np.isnan(column)]
-            self.add_numbers(len(numbers), numbers)
-            return
-        missing = MISSING if self._kind is Kind.STRING else 0
-        values, counts = np.unique(column, return_counts=True)
-        kept = values != missing
-        self.add_counts(values[kept].tolist(), counts[kept].tolist())
+def _raw(column: Column | NDArray[Any]) -> NDArray[Any] | None:
+    """Return a column's values a row, where that is how it is held."""
+    if isinstance(column, StringColumn) or (isinstance(column, NumberColumn) and column.values is not None):
+        return None
+    return column if isinstance(column, np.ndarray) else column.codes
 
-    def add_numbers(self, count: int, numbers: NDArray[np.float64]) -> None:
-        """Count so many numbers, of which the distinct ones, at least, are given."""
-        self.count += count
-        if len(numbers):
-            self._minimum = min(self._minimum, float(numbers.min()))
-            self._maximum = max(self._maximum, float(numbers.max()))
 
-    def add_counts(self, values: Iterable[int], counts: Iterable[int]) -> None:
-        """Count values that were counted before."""
-        for value, count in zip(values, counts, strict=True):
-            self._values[value] += count
-            self.count += count
+def _counted(kind: Kind, column: Column | NDArray[Any]) -> Counted:
+    """Count the strings, by their numbers, or bools (1, 2) of a column."""
+    if isinstance(column, StringColumn):
+        return column.values, column.sizes()
+    raw = column if isinstance(column, np.ndarray) else column.codes
+    values, counts = np.unique(raw, return_counts=True)
+    kept = values != (MISSING if kind is Kind.STRING else 0)
+    return values[kept].astype(np.uint32), counts[kept].astype(np.int64)
 
-    def finish(self, snapshot: Snapshot) -> KindSummary:
-        """Return the sums, with values as they were sent."""
-        if self._kind is Kind.NUMBER:
-            return KindSummary(self.count, self._minimum, self._maximum)
-        strings = self._kind is Kind.STRING
-        top: list[tuple[Scalar, int]] = [
-            (snapshot.values[value] if strings else value == 2, count)
-            for value, count in self._values.most_common(TOP_VALUES)
-        ]
-        return KindSummary(self.count, distinct=len(self._values), top=top)
+
+def _together(parts: Sequence[Counted]) -> Counted:
+    """Add up counts: values ascending, each once."""
+    if len(parts) == 1:
+        return parts[0]
+    values = np.concatenate([np.empty(0, np.uint32), *(values for values, _ in parts)])
+    counts = np.concatenate([np.empty(0, np.int64), *(counts for _, counts in parts)])
+    order = np.argsort(values, kind="stable")
+    values, counts = values[order], counts[order]
+    starts = np.flatnonzero(np.diff(values, prepend=-1))
+    return values[starts], np.add.reduceat(counts, starts) if len(starts) else counts
+
+
+def _largest(counts: NDArray[np.int64], limit: int) -> list[int]:
+    """Return the places of the largest counts, the largest first; of equal ones those that came first."""
+    if len(counts) > limit:
+        least = np.partition(counts, len(counts) - limit)[len(counts) - limit]
+        above = np.flatnonzero(counts > least)
+        places = np.concatenate((above, np.flatnonzero(counts == least)[: limit - len(above)]))
+    else:
+        places = np.arange(len(counts))
+    order: list[int] = places[np.lexsort((places, -counts[places]))].tolist()
+    return order

@@ -1,30 +1,29 @@
 """What does IngestService answer? Translation between the wire and the engine, and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from google.protobuf import struct_pb2, timestamp_pb2
+from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from libs.clock import Clock
 from libs.engine import Engine
 from libs.errors import Invalid, Missing
-from libs.events.batch import Batch, Kind
+from libs.events.batch import Batch
 from libs.events.commit import Receipt, Refusal, Submission
 from libs.events.erasures import Erasure
 from libs.events.log import LoggedEvent
-from libs.events.predefined import EVENT_ATTRIBUTES, EVENT_TYPES, PROFILE_ATTRIBUTES
 from libs.gen.cohort.v1 import event_pb2, ingest_pb2, ingest_pb2_grpc
-from libs.index.catalog import Catalog, EventTypeSummary, KindSummary
 from libs.index.snapshot import Snapshot
 from libs.rpc.errors import Context
 from libs.rpc.pages import Pages, page_size
 from libs.rpc.values import struct
 from libs.storage.requests import check_id, fingerprint
+from services.ingest.catalog import read_asked, write_catalog
 from services.ingest.columns import collect_columns
 from services.ingest.erasing import read_erasure, read_erasure_id, write_erasure
 from services.ingest.lines import collect_lines
@@ -177,7 +176,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.GetCatalogRequest, context: Context
     ) -> ingest_pb2.GetCatalogResponse:
         """List the event types and attributes there are."""
-        return await asyncio.to_thread(self._get_catalog)
+        return await asyncio.to_thread(write_catalog, self._engine, read_asked(request))
 
     async def _send_events(self, request: ingest_pb2.SendEventsRequest) -> ingest_pb2.SendEventsResponse:
         _check_size(len(request.events), MAX_EVENTS, "events", "events")
@@ -240,21 +239,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             raise _no_such_customer()
         return CustomerEvents(customer_id, customer, rows, self._engine.token(snapshot))
 
-    def _get_catalog(self) -> ingest_pb2.GetCatalogResponse:
-        snapshot = self._engine.snapshot()
-        catalog: Catalog = self._engine.catalog(snapshot)
-        return ingest_pb2.GetCatalogResponse(
-            event_types=[
-                _event_type(name, catalog.event_types.get(name))
-                for name in _listed(EVENT_TYPES, catalog.event_types)
-            ],
-            profile_attributes=_attributes(PROFILE_ATTRIBUTES, catalog.profile_attributes),
-            customers=catalog.customers,
-            events=catalog.events,
-            revision=self._engine.token(snapshot),
-            time_zone=self._engine.calendar.zone.key,
-        )
-
 
 def _request_key(request: Message) -> tuple[str, bytes] | None:
     request_id: str = getattr(request, "request_id", "")
@@ -287,51 +271,3 @@ def _event(customer_id: str, event: LoggedEvent) -> event_pb2.Event:
         event_id=event.event_id,
         data=struct(event.data),
     )
-
-
-def _listed(predefined: Iterable[str], found: Iterable[str]) -> list[str]:
-    """Return the predefined names, then the others in order."""
-    first = list(predefined)
-    return first + sorted(set(found) - set(first))
-
-
-def _event_type(name: str, summary: EventTypeSummary | None) -> ingest_pb2.CatalogEventType:
-    written = ingest_pb2.CatalogEventType(
-        event_type=name,
-        predefined=name in EVENT_TYPES,
-        attributes=_attributes(EVENT_ATTRIBUTES, summary.attributes if summary else {}),
-    )
-    if summary:
-        written.events, written.customers = summary.events, summary.customers
-        written.first_time.FromMilliseconds(summary.first_time)
-        written.last_time.FromMilliseconds(summary.last_time)
-    return written
-
-
-def _attributes(
-    predefined: tuple[str, ...], found: Mapping[str, Mapping[Kind, KindSummary]]
-) -> list[ingest_pb2.CatalogAttribute]:
-    return [
-        ingest_pb2.CatalogAttribute(
-            attribute=name,
-            predefined=name in predefined,
-            kinds=[_kind(kind, summary) for kind, summary in sorted(found.get(name, {}).items())],
-        )
-        for name in _listed(predefined, found)
-    ]
-
-
-def _kind(kind: Kind, summary: KindSummary) -> ingest_pb2.CatalogKind:
-    written = ingest_pb2.CatalogKind(kind=kind.name, count=summary.count)
-    if kind is Kind.NUMBER:
-        written.minimum, written.maximum = summary.minimum, summary.maximum
-        return written
-    written.distinct = summary.distinct
-    for value, count in summary.top:
-        sent = (
-            struct_pb2.Value(bool_value=value)
-            if isinstance(value, bool)
-            else struct_pb2.Value(string_value=str(value))
-        )
-        written.top_values.append(ingest_pb2.CatalogValue(value=sent, count=count))
-    return written

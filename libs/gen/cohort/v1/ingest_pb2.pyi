@@ -221,8 +221,20 @@ class ConfirmErasureResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetCatalogRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("event_type", "profiles_only", "attribute", "prefix", "max_values", "max_names")
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PROFILES_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    MAX_VALUES_FIELD_NUMBER: _ClassVar[int]
+    MAX_NAMES_FIELD_NUMBER: _ClassVar[int]
+    event_type: str
+    profiles_only: bool
+    attribute: str
+    prefix: str
+    max_values: int
+    max_names: int
+    def __init__(self, event_type: _Optional[str] = ..., profiles_only: _Optional[bool] = ..., attribute: _Optional[str] = ..., prefix: _Optional[str] = ..., max_values: _Optional[int] = ..., max_names: _Optional[int] = ...) -> None: ...
 
 class GetCatalogResponse(_message.Message):
     __slots__ = ("event_types", "profile_attributes", "customers", "events", "revision", "time_zone")
