@@ -576,9 +576,6 @@ def test_events_are_listed_newest_first_on_one_snapshot(api: Client) -> None:
 @pytest.mark.parametrize(
     "method",
     [
-        "CreateApiKey",
-        "ListApiKeys",
-        "RevokeApiKey",
         "CreateProject",
         "ListProjects",
         "GetProject",
