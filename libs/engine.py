@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from libs.clock import Clock
-from libs.errors import OutOfRange, Refused
+from libs.errors import Invalid, OutOfRange, Refused
 from libs.events.batch import Scalar
 from libs.events.commit import Receipt, Submission
 from libs.events.erasures import Erasure, no_such_erasure
@@ -231,6 +231,15 @@ class Engine:
     ) -> list[dict[str, Scalar]]:
         """Return customers' profiles as a snapshot has them, in order: all attributes, or those of `fields`."""
         return snapshot.profiles.data(customers, fields, snapshot.names, snapshot.values)
+
+    def changed_since(self, revision: str, snapshot: Snapshot) -> BitMap | None:
+        """Return whose profile changed behind a revision, as far as a snapshot; None where it is not of this log."""
+        try:
+            since = self._log.revision_of(revision)
+        except Invalid:
+            return None
+        until = snapshot.position.revision  # before `since` where a backup was put back
+        return self._log.changed_since(since, until) if since <= until else None
 
     def erasures(self, after: bytes = b"") -> list[tuple[bytes, Erasure]]:
         """Return (key, erasure) of those not yet acknowledged by destinations, oldest first, behind a key."""

@@ -193,6 +193,15 @@ def arrival(data: bytes) -> int:
     return _header(data)[0].arrival
 
 
+def changed(data: bytes) -> tuple[int, NDArray[np.uint32]]:
+    """Return the revision of a block and the customers whose profiles changed, a view; the rest is not read."""
+    header, header_bytes = _header(data)
+    cursor = _Cursor(data, -(-(PREFIX_BYTES + header_bytes) // ALIGN) * ALIGN, iter(header.lengths))
+    for dtype in (np.uint32, np.uint32, np.int64, np.uint32, np.uint8):
+        cursor.take(dtype)
+    return header.revision, cursor.take(np.uint32)
+
+
 def _header(data: bytes) -> tuple[_Header, int]:
     length = int.from_bytes(data[8:PREFIX_BYTES], "little")
     return msgspec.msgpack.decode(data[PREFIX_BYTES : PREFIX_BYTES + length], type=_Header), length

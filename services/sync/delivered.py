@@ -57,12 +57,18 @@ class Removal(NamedTuple):
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """What is known of a sync's rows as a whole: how many, and what numbering the cache is of."""
+    """What is known of a sync's rows as a whole: how many, and what numbering the cache is of.
+
+    The keys of rows are those of the profiles at `revision` or later, made in the way that `keying` names; where
+    `revision` is empty nobody knows.
+    """
 
     epoch: str = ""
     generation: int = 0
     rows: int = 0
     shards: tuple[str, ...] = ()
+    revision: str = ""
+    keying: bytes = b""
 
 
 class Found(NamedTuple):
@@ -100,7 +106,8 @@ class Delivered:
         ledger = self.ledger(txn, sync_id)
         if ledger.epoch != epoch:
             self._delete(txn, self._chunks, sync_id)
-            ledger = Ledger(epoch, ledger.generation + 1, ledger.rows)
+            generation = ledger.generation + 1
+            ledger = msgspec.structs.replace(ledger, epoch=epoch, generation=generation, shards=())
         known = ledger.shards + tuple(sorted(set(shards) - set(ledger.shards)))
         self._keep(txn, sync_id, msgspec.structs.replace(ledger, shards=known))
 
@@ -144,6 +151,20 @@ class Delivered:
         self._keep(txn, sync_id, msgspec.structs.replace(ledger, rows=rows))
         failpoints.hit("delivered")
         return added, removed
+
+    def settle_keys(self, txn: Any, sync_id: SyncId, revision: str, keying: bytes) -> None:
+        """Note that the keys of all rows are those of the profiles at a revision, or later."""
+        ledger = msgspec.structs.replace(self.ledger(txn, sync_id), revision=revision, keying=keying)
+        self._keep(txn, sync_id, ledger)
+
+    def keys(self, txn: Any, sync_id: SyncId, customer_ids: Iterable[str]) -> dict[str, bytes]:
+        """Return the keys that were uploaded for those of these customers who have been delivered."""
+        found: dict[str, bytes] = {}
+        for customer_id in customer_ids:
+            row = txn.get(_row_key(sync_id, customer_id), db=self._rows)
+            if row is not None:
+                found[customer_id] = _key_of(row)
+        return found
 
     def rows(self, txn: Any, sync_id: SyncId, after: str) -> Iterator[str]:
         """Yield the delivered customers behind one, "" for all; nothing may be written meanwhile."""

@@ -19,6 +19,18 @@ def subtract(left: Numbers, right: Numbers) -> dict[str, BitMap]:
     return {shard: numbers for shard, numbers in rest.items() if numbers}
 
 
+def intersect(left: Numbers, right: Numbers) -> dict[str, BitMap]:
+    """Return what is in both; shards left empty are not in the result."""
+    both = {shard: numbers & right[shard] for shard, numbers in left.items() if shard in right}
+    return {shard: numbers for shard, numbers in both.items() if numbers}
+
+
+def unite(left: Numbers, right: Numbers) -> dict[str, BitMap]:
+    """Return what is in either."""
+    nobody = BitMap()
+    return {shard: left.get(shard, nobody) | right.get(shard, nobody) for shard in sorted({*left, *right})}
+
+
 def size(numbers: Numbers) -> int:
     """Return how many members there are in all shards."""
     return sum(len(shard) for shard in numbers.values())

@@ -38,7 +38,10 @@ class Drafts:
         plan, most = self._plan, self._feed.page_size
         if plan.is_full_set:
             return -(-size(plan.members.numbers) // most)
-        return -(-(size(plan.adds) + plan.removes) // most) + -(-len(plan.orphans) // most)
+        apart = -(-len(plan.orphans) // most)
+        if plan.updates:
+            return apart + -(-plan.removes // most) + -(-size(plan.adds) // most)
+        return apart + -(-(size(plan.adds) + plan.removes) // most)
 
     def all(self, place: Place) -> AsyncIterator[Draft]:
         """Return the drafts of the plan from a place on. They raise `MembersError`."""
@@ -61,8 +64,9 @@ class Drafts:
             )
             removes, after = await self._store.reading(find)
             place = replace(place, removed=after)
-            if after is not None:
+            if removes and (after is not None or plan.updates):  # nobody is in a page twice
                 yield Draft(removes=removes, behind=place)
+                removes = []
         for group in slices(behind(plan.adds, place.added), most, first=most - len(removes)):
             place = replace(place, added=_last(group))
             yield await self._draft(group, place, removes)
@@ -93,7 +97,7 @@ class Drafts:
         ]
         by_customer = {addition.customer_id: addition.key for addition in matched}
         standing = await self._store.reading(
-            lambda txn: self._store.refusals.standing(txn, self._sync.sync_id, by_customer)
+            lambda txn: self._store.refusals.known(txn, self._sync.sync_id, by_customer)
         )
         for addition in matched:
             reason = standing.get(addition.customer_id)

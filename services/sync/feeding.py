@@ -8,7 +8,7 @@ the last; memory holds two. Neighbours: `drafting` (what goes into a page), `pla
 
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from pyroaring import BitMap
 
 from services.sync.delivered import Entry
 from services.sync.destinations.base import Addition, Feed, Opening, Page, Receipt, Untaken
-from services.sync.diff import size
+from services.sync.diff import intersect, size, subtract, unite
 from services.sync.drafting import Drafts
 from services.sync.in_flight import SentPage
 from services.sync.members import Members
@@ -148,8 +148,9 @@ class Feeding:
             self._store.plans.stage(txn, sync_id, taken)
         else:
             self._store.in_flight.end(txn, sync_id, settled)
-            added, removed = self._store.delivered.acknowledge(txn, sync_id, taken, left)
-        rejected, rejected_adds = self._reject(txn, draft, receipt)
+            _, removed = self._store.delivered.acknowledge(txn, sync_id, taken, left)
+            added = len(taken)
+        rejected, rejected_adds = self._reject(txn, draft, receipt, taken)
         if not draft.orphans:
             rejected.update(refused[r.customer_id] for r in draft.removes if r.customer_id in refused)
         self._place = replace(
@@ -169,28 +170,29 @@ class Feeding:
             rejected=dict(Counter(run.rejected) + rejected),
         )
 
-    def _reject(self, txn: Any, draft: Draft, receipt: Receipt) -> tuple[Counter[str], int]:
+    def _reject(
+        self, txn: Any, draft: Draft, receipt: Receipt, taken: Sequence[Entry]
+    ) -> tuple[Counter[str], int]:
         """Note the additions that were not taken; return them by reason, and how many of them were planned."""
         refused = [
-            (addition, receipt.refused[addition.customer_id])
+            (_entry(addition), receipt.refused[addition.customer_id])
             for addition in draft.adds
             if addition.customer_id in receipt.refused
         ]
-        lasting = [(a, reason) for a, reason in refused if a.customer_id not in receipt.passing]
-        self._store.refusals.record(
-            txn,
-            self._sync.sync_id,
-            self._progress.run_id,
-            [(a.customer_id, reason, a.key) for a, reason in (*lasting, *draft.standing)],
-        )
-        known = [(a.member.entry, reason) for a, reason in (*refused, *draft.standing)]
-        counts = Counter(reason for _, reason in known)
-        planned = sum(entry.number in self._plan.adds.get(entry.shard, ()) for entry, _ in known)
-        for left_out in draft.unmatched:
-            numbers = BitMap.deserialize(left_out.numbers)
-            counts[left_out.reason] += len(numbers)
-            planned += len(numbers & self._plan.adds.get(left_out.shard, BitMap()))
-        return counts, planned
+        passing = [(entry, reason) for entry, reason in refused if entry.customer_id in receipt.passing]
+        lasting = [(entry, reason) for entry, reason in refused if entry.customer_id not in receipt.passing]
+        lasting += [(_entry(addition), reason) for addition, reason in draft.standing]
+        left_out = _by_reason(draft, lasting)
+        sync_id, refusals, epoch = self._sync.sync_id, self._store.refusals, self._plan.members.epoch
+        refusals.record(txn, sync_id, lasting)
+        tried = unite(_numbers(taken), _numbers([entry for entry, _ in passing]))
+        for numbers in left_out.values():
+            tried = unite(tried, numbers)
+        refusals.settle(txn, sync_id, epoch, tried, left_out)
+        counts = Counter({reason: size(numbers) for reason, numbers in left_out.items()})
+        counts.update(reason for _, reason in passing)
+        rejected = subtract(tried, _numbers(taken))
+        return counts, size(intersect(rejected, self._plan.adds))
 
     async def _finish(self, feed: Feed, opening: Opening) -> None:
         """End the run at the destination, and note what is to be noted at the end."""
@@ -208,7 +210,6 @@ class Feeding:
         def end(txn: Any) -> None:
             if self._plan.is_full_set:
                 self._note_full_set(txn)
-            self._store.refusals.sweep(txn, sync_id, self._progress.run_id)
             self._progress.update(txn, warnings=tuple(warnings), batches=pages)
 
         await self._store.writing(end)
@@ -241,6 +242,24 @@ class Feeding:
 
 def _entry(addition: Addition) -> Entry:
     return addition.member.entry._replace(key=addition.key)
+
+
+def _numbers(entries: Iterable[Entry]) -> dict[str, BitMap]:
+    numbers: dict[str, list[int]] = {}
+    for entry in entries:
+        numbers.setdefault(entry.shard, []).append(entry.number)
+    return {shard: BitMap(some) for shard, some in numbers.items()}
+
+
+def _by_reason(draft: Draft, lasting: Sequence[tuple[Entry, str]]) -> dict[str, dict[str, BitMap]]:
+    """Return the numbers of those who are left out until something changes."""
+    found: dict[str, dict[str, BitMap]] = {}
+    for left_out in draft.unmatched:
+        numbers = {left_out.shard: BitMap.deserialize(left_out.numbers)}
+        found[left_out.reason] = unite(found.get(left_out.reason, {}), numbers)
+    for entry, reason in lasting:
+        found.setdefault(reason, {}).setdefault(entry.shard, BitMap()).add(entry.number)
+    return found
 
 
 async def _looking_ahead(drafts: AsyncIterator[Draft]) -> AsyncIterator[tuple[Draft, Draft | None]]:

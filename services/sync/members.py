@@ -47,13 +47,18 @@ class Renumbered(MembersError):
 
 @dataclass(frozen=True, slots=True)
 class MemberSet:
-    """The members of a cohort at one revision: their numbers, by shard, which mean something in one epoch."""
+    """The members of a cohort at one revision: their numbers, by shard, which mean something in one epoch.
+
+    `changed` are those whose profiles may have changed behind the revision that was asked for; None where nothing
+    was asked, or is known.
+    """
 
     cohort_id: str
     cohort_name: str
     revision: str
     epoch: str
     numbers: dict[str, BitMap]
+    changed: dict[str, BitMap] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +105,14 @@ class Members:
             if not token:
                 return found
 
-    async def get(self, cohort_id: str) -> MemberSet:
-        """Return the members as of now. Raises `CohortGone`, `MembersError`."""
+    async def get(self, cohort_id: str, profiles_since: str = "") -> MemberSet:
+        """Return the members as of now, and who of them may have changed behind a revision, where one is given.
+
+        Raises `CohortGone`, `MembersError`.
+        """
         try:
             response = await self._stub.GetMemberSet(
-                cohort_pb2.GetMemberSetRequest(cohort_id=cohort_id),
+                cohort_pb2.GetMemberSetRequest(cohort_id=cohort_id, profiles_since=profiles_since),
                 metadata=self._credentials(),
                 timeout=CALL_SECONDS,
                 wait_for_ready=True,  # a run may start while the cohort service does
@@ -116,7 +124,8 @@ class Members:
             response.cohort_name,
             response.revision,
             response.members.epoch,
-            {shard.shard: BitMap.deserialize(shard.roaring) for shard in response.members.shards},
+            _numbers(response.members),
+            _numbers(response.changed) if response.HasField("changed") else None,
         )
 
     async def resolve(
@@ -172,6 +181,10 @@ class Members:
     async def close(self) -> None:
         """Close the channel."""
         await self._channel.close()
+
+
+def _numbers(members: cohort_pb2.MemberSet) -> dict[str, BitMap]:
+    return {shard.shard: BitMap.deserialize(shard.roaring) for shard in members.shards}
 
 
 def _translate(error: grpc.RpcError) -> MembersError:

@@ -185,7 +185,8 @@ class RunState(StrEnum):
 class Run(msgspec.Struct, frozen=True):
     """One run of a sync: what was planned, and what the destination has acknowledged.
 
-    `rejected` counts customers that were not taken, by reason; `attempts` counts calls to the destination,
+    `rejected` counts customers that were not taken, by reason, `standing` those of them who were not even tried, as
+    nothing has changed since they were; `attempts` counts calls to the destination,
     retries included; `cancelled` is set as soon as somebody asked for it; `warnings` are what somebody should
     know though nothing went wrong.
     """
@@ -206,3 +207,4 @@ class Run(msgspec.Struct, frozen=True):
     error: str = ""
     cancelled: bool = False
     warnings: tuple[str, ...] = ()
+    standing: int = 0

@@ -93,6 +93,7 @@ def run(record: Run) -> sync_pb2.SyncRun:
         attempts=record.attempts,
         error=record.error,
         warnings=record.warnings,
+        standing=record.standing,
     )
 
 

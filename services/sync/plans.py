@@ -25,7 +25,11 @@ TABLES = ("plans", "places", "staged")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What differs: numbers to add, numbers that are gone, and how many customers are to be removed."""
+    """What differs: numbers to add, numbers that are gone, and how many customers are to be removed.
+
+    Who is delivered and has another key now is in both, and counted in `updates`; only in `adds` where adding
+    somebody again is enough.
+    """
 
     members: MemberSet
     mode: Mode
@@ -36,10 +40,20 @@ class Plan:
     """How many customers the destination holds before the run."""
     orphans: tuple[Removal, ...] = ()
     """Customers who may be there since a page was sent and not acknowledged, and are to be taken off first."""
+    standing: dict[str, int] = field(default_factory=dict)
+    """How many more members are to be added and are left out, as nothing has changed since they were, by reason."""
+    updates: int = 0
+    keying: bytes = b""
+    """What the keys of the plan are made of, beside profiles."""
+
+    @property
+    def planned_adds(self) -> int:
+        """How many members the destination does not hold as they are now."""
+        return size(self.adds) + sum(self.standing.values())
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing differs."""
+        """Whether nothing is to be sent."""
         return not (self.adds or self.removes or self.orphans)
 
     @property
@@ -106,6 +120,9 @@ class _Kept(msgspec.Struct, frozen=True):
     removes: int
     delivered: int
     orphans: tuple[Removal, ...]
+    standing: dict[str, int]
+    updates: int
+    keying: bytes
 
 
 class Plans:
@@ -133,6 +150,9 @@ class Plans:
             plan.removes,
             plan.delivered,
             plan.orphans,
+            plan.standing,
+            plan.updates,
+            plan.keying,
         )
         txn.put(sync_id.encode(), msgspec.msgpack.encode(kept), db=self._plans)
 
@@ -151,6 +171,9 @@ class Plans:
             kept.removes,
             kept.delivered,
             kept.orphans,
+            kept.standing,
+            kept.updates,
+            kept.keying,
         )
 
     def place(self, txn: Any, sync_id: SyncId) -> Place:

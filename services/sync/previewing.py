@@ -17,7 +17,7 @@ from services.sync.diff import size
 from services.sync.drafting import Drafts
 from services.sync.members import Members
 from services.sync.model import Sync
-from services.sync.planning import check_mode, foresee
+from services.sync.planning import Planner, check_mode
 from services.sync.plans import Draft, Place, Plan
 from services.sync.store import Store
 
@@ -43,9 +43,8 @@ async def preview(store: Store, client: Members, sync: Sync, target: Target) -> 
     if isinstance(target, Feed):
         await target.prepare()
         check_mode(target, sync)
-    members = await client.get(sync.cohort_id)
-    plan = await foresee(store, client, sync, members)
-    counted = Preview(members.revision, removes=plan.removes)
+    plan = await Planner(store, client, sync, target).foresee()
+    counted = Preview(plan.members.revision, removes=plan.removes, unmatched=Counter(plan.standing))
     if isinstance(target, Feed):
         await _count_pages(store, client, sync, plan, target, counted)
     else:

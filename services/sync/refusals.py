@@ -1,68 +1,117 @@
-"""Whom did a destination refuse, and what was sent of them then? So that nobody is sent again unchanged.
+"""Whom does a destination not take, and why? So that nobody is tried again of whom nothing has changed.
 
-One row for every customer refused, keyed by customer id: the reason, a digest of the key that was refused, and
-the run that last met it. A customer whose key is the same is not sent again, and counts as refused for the same
-reason; one whose profile has changed is. Rows that a complete run did not meet are of people who are members no
-more, and are dropped at its end.
+Members who cannot be matched or were refused are *left out*: one bitmap of their numbers for each reason, which
+means something in one epoch. The plan of a run leaves them out until their profiles change. Beside them stands one
+row for every customer refused, with a digest of the key that was refused: who changed otherwise, or was given
+another number, is not sent under the same key again.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+from pyroaring import BitMap
 
 from libs.storage.environment import Environment, scan
-from services.sync.model import RunId, SyncId
+from services.sync.delivered import Entry
+from services.sync.diff import Numbers, intersect, subtract, unite
+from services.sync.model import SyncId
 
-TABLES = ("refusals",)
+TABLES = ("refusals", "left_out")
 DIGEST_BYTES = 16
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a customer was refused, what was sent (a digest), and in which run it was last met."""
+    """Why a customer was refused, what was sent (a digest), and its number then."""
 
     reason: str
     digest: bytes
-    run_id: RunId
+    shard: str = ""
+    number: int = 0
+
+
+class _LeftOut(msgspec.Struct, frozen=True):
+    epoch: str
+    numbers: dict[str, bytes]
 
 
 class Refusals:
-    """The refused customers of every sync in one environment."""
+    """The refused and unmatched customers of every sync in one environment."""
 
     def __init__(self, environment: Environment) -> None:
-        self._table = environment["refusals"]
+        self._rows = environment["refusals"]
+        self._left_out = environment["left_out"]
 
-    def standing(self, txn: Any, sync_id: SyncId, keys: Mapping[str, bytes]) -> dict[str, str]:
+    # Refused keys
+
+    def known(self, txn: Any, sync_id: SyncId, keys: Mapping[str, bytes]) -> dict[str, str]:
         """Return which of these customers were refused with these keys, and why. An empty key says nothing."""
         found: dict[str, str] = {}
         for customer_id, key in keys.items():
-            row = txn.get(_row_key(sync_id, customer_id), db=self._table) if key else None
+            row = txn.get(_row_key(sync_id, customer_id), db=self._rows) if key else None
             if row is not None:
                 refusal = msgspec.msgpack.decode(row, type=Refusal)
                 if refusal.digest == _digest(key):
                     found[customer_id] = refusal.reason
         return found
 
-    def record(
-        self, txn: Any, sync_id: SyncId, run_id: RunId, refused: Iterable[tuple[str, str, bytes]]
-    ) -> None:
-        """Note (customer, reason, key) that were refused, or still stand refused, in a run."""
-        for customer_id, reason, key in refused:
-            row = msgspec.msgpack.encode(Refusal(reason, _digest(key), run_id))
-            txn.put(_row_key(sync_id, customer_id), row, db=self._table)
+    def record(self, txn: Any, sync_id: SyncId, refused: Iterable[tuple[Entry, str]]) -> None:
+        """Note (customer with the key sent, reason) that were refused, or still stand refused."""
+        for entry, reason in refused:
+            row = msgspec.msgpack.encode(Refusal(reason, _digest(entry.key), entry.shard, entry.number))
+            txn.put(_row_key(sync_id, entry.customer_id), row, db=self._rows)
 
-    def sweep(self, txn: Any, sync_id: SyncId, run_id: RunId | None) -> None:
-        """Drop the rows that this run has not met; None drops all."""
-        prefix = sync_id.encode()
+    # Numbers
+
+    def left_out(self, txn: Any, sync_id: SyncId, epoch: str) -> dict[str, dict[str, BitMap]]:
+        """Return the numbers of those left out, by reason, as far as they are of this epoch."""
+        found: dict[str, dict[str, BitMap]] = {}
+        for key, value in _within(txn, self._left_out, sync_id):
+            kept = msgspec.msgpack.decode(value, type=_LeftOut)
+            if kept.epoch == epoch:
+                reason = key[len(sync_id) :].decode()
+                found[reason] = {shard: BitMap.deserialize(data) for shard, data in kept.numbers.items()}
+        return found
+
+    def settle(
+        self, txn: Any, sync_id: SyncId, epoch: str, tried: Numbers, left_out: Mapping[str, Numbers]
+    ) -> None:
+        """Note who of those that were tried is left out now, by reason; the others are not any more."""
+        before = self.left_out(txn, sync_id, epoch)
+        for reason in {*before, *left_out}:
+            held = before.get(reason, {})
+            after = unite(subtract(held, tried), left_out.get(reason, {}))
+            if after != held:
+                self._keep(txn, sync_id, epoch, reason, after)
+
+    def sweep(self, txn: Any, sync_id: SyncId, epoch: str, members: Numbers) -> None:
+        """Forget those who are members no more."""
+        left_out = self.left_out(txn, sync_id, epoch)
+        for reason, numbers in left_out.items():
+            self._keep(txn, sync_id, epoch, reason, intersect(numbers, members))
         stale = []
-        for key, value in scan(txn, self._table, prefix):
-            if not key.startswith(prefix):
-                break
-            if msgspec.msgpack.decode(value, type=Refusal).run_id != run_id:
+        for key, value in _within(txn, self._rows, sync_id):
+            row = msgspec.msgpack.decode(value, type=Refusal)
+            still = left_out.get(row.reason, {}).get(row.shard, BitMap())
+            if row.number not in still or row.number not in members.get(row.shard, ()):
                 stale.append(bytes(key))
         for key in stale:
-            txn.delete(key, db=self._table)
+            txn.delete(key, db=self._rows)
+
+    def drop(self, txn: Any, sync_id: SyncId) -> None:
+        """Forget everything of a sync."""
+        for table in (self._rows, self._left_out):
+            for key in [bytes(key) for key, _ in _within(txn, table, sync_id)]:
+                txn.delete(key, db=table)
+
+    def _keep(self, txn: Any, sync_id: SyncId, epoch: str, reason: str, numbers: Numbers) -> None:
+        key = sync_id.encode() + reason.encode()
+        packed = {shard: bitmap.serialize() for shard, bitmap in numbers.items() if bitmap}
+        if packed:
+            txn.put(key, msgspec.msgpack.encode(_LeftOut(epoch, packed)), db=self._left_out)
+        else:
+            txn.delete(key, db=self._left_out)
 
 
 def _row_key(sync_id: SyncId, customer_id: str) -> bytes:
@@ -71,3 +120,11 @@ def _row_key(sync_id: SyncId, customer_id: str) -> bytes:
 
 def _digest(key: bytes) -> bytes:
     return hashlib.blake2b(key, digest_size=DIGEST_BYTES).digest()
+
+
+def _within(txn: Any, table: Any, sync_id: SyncId) -> Iterator[tuple[bytes, bytes]]:
+    prefix = sync_id.encode()
+    for key, value in scan(txn, table, prefix):
+        if not key.startswith(prefix):
+            return
+        yield key, value

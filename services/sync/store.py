@@ -176,7 +176,7 @@ class Store:
         self.delivered.drop(txn, sync.sync_id)
         self.in_flight.drop(txn, sync.sync_id)
         self.plans.end(txn, sync.sync_id)
-        self.refusals.sweep(txn, sync.sync_id, None)
+        self.refusals.drop(txn, sync.sync_id)
         txn.delete(sync.sync_id.encode(), db=self.environment["audiences"])
         txn.delete(_pair(sync.cohort_id, sync.destination_id), db=self.environment["sync_pairs"])
         txn.delete(sync.sync_id.encode(), db=self.environment["syncs"])

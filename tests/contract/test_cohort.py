@@ -773,6 +773,34 @@ def test_a_stream_of_members_resumes_behind_its_cursor(api: Client, monkeypatch:
     assert refused.value.code() == INVALID  # type: ignore[attr-defined]
 
 
+def test_a_member_set_says_whose_profiles_may_have_changed_behind_a_revision(api: Client) -> None:
+    def numbers(answer: Json, name: str) -> BitMap:
+        return BitMap.deserialize(base64.b64decode(answer[name]["shards"][0]["roaring"]))
+
+    def upsert(*names: str) -> None:
+        customers = [{"customerId": name, "data": {"city": "Pune"}} for name in names]
+        api.call("UpsertCustomers", {"customers": customers})
+
+    api.send(*(event(f"c{n}") for n in range(4)))
+    upsert("c0")
+    request = {"cohortId": save(api)["cohortId"]}
+    first = api.call("GetMemberSet", request)
+    assert "changed" not in first
+    since = {**request, "profilesSince": first["revision"]}
+    assert numbers(api.call("GetMemberSet", since), "changed") == BitMap()
+    upsert("c1", "c3")
+    upsert("stranger")
+    api.send(event("c2"))
+    second = api.call("GetMemberSet", since)
+    assert numbers(second, "changed") == numbers(second, "members")[1:4:2]
+    assert second["changed"]["epoch"] == second["members"]["epoch"]
+    later = {**request, "profilesSince": second["revision"]}
+    assert numbers(api.call("GetMemberSet", later), "changed") == BitMap()
+    for unknown in ("another-5", "no revision", f"{second['revision']}999"):
+        answer = api.call("GetMemberSet", {**request, "profilesSince": unknown})
+        assert numbers(answer, "changed") == numbers(answer, "members")
+
+
 def test_a_member_set_is_a_bitmap_that_is_resolved_to_customers(
     api: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
         self._epoch = "epoch-0"
         self._numbers: dict[str, tuple[str, int]] = {}
         self._names: dict[tuple[str, int], str] = {}
+        self._profiles_at: dict[str, dict[str, dict[str, Any]]] = {}
         self._server: Server | None = None
 
     def add_cohort(self, name: str, members: Iterable[str] = ()) -> str:
@@ -126,12 +127,32 @@ class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
             cohort_pb2.MemberShard(shard=shard, roaring=bitmap.serialize())
             for shard, bitmap in sorted(numbers.items())
         ]
+        revision = f"rev-{self.member_sets}"
+        self._profiles_at[revision] = {name: dict(data) for name, data in self.profiles.items()}
+        changed = None
+        if request.profiles_since:
+            changed = self._changed(cohort.members, request.profiles_since)
         return cohort_pb2.GetMemberSetResponse(
             members=cohort_pb2.MemberSet(epoch=self._epoch, shards=shards),
             size=len(cohort.members),
-            revision=f"rev-{self.member_sets}",
+            revision=revision,
             cohort_name=cohort.name,
+            changed=changed,
         )
+
+    def _changed(self, members: set[str], since: str) -> cohort_pb2.MemberSet:
+        """Return the members whose profiles are others than at a revision; all of them where it is unknown."""
+        then = self._profiles_at.get(since)
+        numbers: dict[str, BitMap] = {}
+        for customer_id in members:
+            if then is None or then.get(customer_id) != self.profiles.get(customer_id):
+                shard, number = self._number(customer_id)
+                numbers.setdefault(shard, BitMap()).add(number)
+        shards = [
+            cohort_pb2.MemberShard(shard=shard, roaring=bitmap.serialize())
+            for shard, bitmap in sorted(numbers.items())
+        ]
+        return cohort_pb2.MemberSet(epoch=self._epoch, shards=shards)
 
     async def ResolveMembers(  # noqa: N802
         self, request: cohort_pb2.ResolveMembersRequest, context: Context

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from pyroaring import BitMap
+
 from libs.clock import Clock
 from libs.engine import SHARD, Engine
 from libs.errors import Refused
@@ -84,8 +86,17 @@ class Members(Handlers):
             revision=result.moment.revision,
             cohort_name=result.name,
         )
+        if request.profiles_since:
+            changed = await asyncio.to_thread(self._changed, result, request.profiles_since)
+            response.changed.epoch = self._engine.epoch
+            response.changed.shards.add(shard=SHARD, roaring=changed.serialize())
         response.as_of.FromMilliseconds(result.moment.as_of)
         return response
+
+    def _changed(self, result: Result, since: str) -> BitMap:
+        """Return the members whose profile may have changed behind a revision; all where it is unknown."""
+        changed = self._engine.changed_since(since, result.moment.snapshot)
+        return result.members if changed is None else changed & result.members
 
     async def ResolveMembers(
         self, request: cohort_pb2.ResolveMembersRequest, context: Context

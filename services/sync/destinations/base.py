@@ -9,10 +9,13 @@ place of the one before at once. `services.sync.run` knows these two and no type
     └── Blocked            a person must do something first: the sync is paused
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
+
+import msgspec
 
 from services.sync.delivered import Removal
 from services.sync.members import Member
@@ -22,6 +25,8 @@ UNMATCHED = "UNMATCHED"
 """The customer has nothing of what the destination knows people by."""
 INVALID = "INVALID"
 """The customer has something of it, but nothing that can be right."""
+KEY_BYTES = 16
+"""A digest of a whole profile, which is compared with the one before of the same customer alone."""
 REFUSED = "REFUSED"
 """The destination did not take the customer."""
 
@@ -123,6 +128,22 @@ class Target(ABC):
 
     attempts: int = 0
     check_going: Callable[[], Awaitable[None]] = staticmethod(go_on)
+    fields: Sequence[str] | None = None
+    """The profile attributes that additions must have; None: all."""
+    replaces: bool = False
+    """Whether adding somebody who is there puts the new profile in place of the old one."""
+
+    @property
+    def keying(self) -> bytes:
+        """What keys are made of, beside profiles: where it is another than before, so may the keys be."""
+        return b"profile"
+
+    def keys(self, members: Sequence[Member]) -> list[bytes | Unmatchable]:
+        """Return what each member is known by: of the same key, nothing has changed for the destination.
+
+        Called in a thread, as it may take long.
+        """
+        return [_digest(member) for member in members]
 
     @abstractmethod
     async def check(self) -> str:
@@ -132,13 +153,16 @@ class Target(ABC):
         """Let go of connections."""
 
 
+def _digest(member: Member) -> bytes:
+    encoded = msgspec.msgpack.encode(member.profile, order="sorted")
+    return hashlib.blake2b(encoded, digest_size=KEY_BYTES).digest()
+
+
 class Feed(Target):
     """A destination that takes changes. `page_size` is the most customers a page may have."""
 
     page_size: int
     modes: frozenset[Mode] = frozenset({Mode.MIRROR, Mode.ADD_ONLY})
-    fields: Sequence[str] | None = None
-    """The profile attributes that additions must have; None: all."""
     by_key: bool = False
     """Whether it knows people by their key alone, so that two customers with one key are one person there."""
 
@@ -173,10 +197,6 @@ class Feed(Target):
         """Return how many calls a run takes beside those for its pages; `audience` is empty before the first."""
         return 0
 
-    def keys(self, members: Sequence[Member]) -> list[bytes | Unmatchable]:
-        """Return what each member is known by. Called in a thread, as it may take long."""
-        return [b""] * len(members)
-
     @abstractmethod
     async def send(self, page: Page) -> Receipt:
         """Deliver a page; returning acknowledges it. A repeat must do no harm. Raises `DeliveryError`."""
@@ -193,6 +213,7 @@ class Snapshot(Target):
     """A destination that takes the full set."""
 
     modes: ClassVar[frozenset[Mode]] = frozenset({Mode.MIRROR, Mode.REPLACE})
+    replaces = True
 
     @abstractmethod
     async def replace(self, members: AsyncIterator[Sequence[Member]]) -> None:

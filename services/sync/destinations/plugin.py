@@ -87,6 +87,11 @@ class PluginTarget(Feed):
             raise DeliveryError(f"the plug-in at {self._target} named no audience")
         return str(answer.audience)
 
+    @property
+    def keying(self) -> bytes:
+        """The attributes that are sent."""
+        return msgspec.msgpack.encode(tuple(self.fields))
+
     def keys(self, members: Sequence[Member]) -> list[bytes | Unmatchable]:
         """Return the attributes that are sent."""
         return [_encode(member.profile, self.fields) for member in members]

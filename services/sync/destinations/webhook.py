@@ -49,6 +49,7 @@ class WebhookTarget(Feed):
 
     page_size = PAGE_SIZE
     sends_profiles = True
+    replaces = True
 
     def __init__(
         self, settings: WebhookSettings, patience: Patience, clock: Clock, *, allow_loopback: bool

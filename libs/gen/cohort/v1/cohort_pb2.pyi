@@ -261,14 +261,16 @@ class StreamMembersResponse(_message.Message):
     def __init__(self, members: _Optional[_Iterable[_Union[_event_pb2.Member, _Mapping]]] = ..., cursor: _Optional[str] = ..., size: _Optional[int] = ..., revision: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetMemberSetRequest(_message.Message):
-    __slots__ = ("cohort_id", "as_of", "min_revision")
+    __slots__ = ("cohort_id", "as_of", "min_revision", "profiles_since")
     COHORT_ID_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
+    PROFILES_SINCE_FIELD_NUMBER: _ClassVar[int]
     cohort_id: str
     as_of: _timestamp_pb2.Timestamp
     min_revision: str
-    def __init__(self, cohort_id: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., min_revision: _Optional[str] = ...) -> None: ...
+    profiles_since: str
+    def __init__(self, cohort_id: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., min_revision: _Optional[str] = ..., profiles_since: _Optional[str] = ...) -> None: ...
 
 class MemberSet(_message.Message):
     __slots__ = ("epoch", "shards")
@@ -287,18 +289,20 @@ class MemberShard(_message.Message):
     def __init__(self, shard: _Optional[str] = ..., roaring: _Optional[bytes] = ...) -> None: ...
 
 class GetMemberSetResponse(_message.Message):
-    __slots__ = ("members", "size", "revision", "as_of", "cohort_name")
+    __slots__ = ("members", "size", "revision", "as_of", "cohort_name", "changed")
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     COHORT_NAME_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
     members: MemberSet
     size: int
     revision: str
     as_of: _timestamp_pb2.Timestamp
     cohort_name: str
-    def __init__(self, members: _Optional[_Union[MemberSet, _Mapping]] = ..., size: _Optional[int] = ..., revision: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cohort_name: _Optional[str] = ...) -> None: ...
+    changed: MemberSet
+    def __init__(self, members: _Optional[_Union[MemberSet, _Mapping]] = ..., size: _Optional[int] = ..., revision: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cohort_name: _Optional[str] = ..., changed: _Optional[_Union[MemberSet, _Mapping]] = ...) -> None: ...
 
 class ResolveMembersRequest(_message.Message):
     __slots__ = ("members", "profile_fields", "all_profile_fields")

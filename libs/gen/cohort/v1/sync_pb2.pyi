@@ -216,7 +216,7 @@ class Sync(_message.Message):
     def __init__(self, sync_id: _Optional[str] = ..., cohort_id: _Optional[str] = ..., destination_id: _Optional[str] = ..., schedule: _Optional[_Union[Schedule, _Mapping]] = ..., mode: _Optional[_Union[Sync.Mode, str]] = ..., max_remove_fraction: _Optional[float] = ..., state: _Optional[_Union[Sync.State, str]] = ..., state_reason: _Optional[str] = ..., next_run_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_run: _Optional[_Union[SyncRun, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class SyncRun(_message.Message):
-    __slots__ = ("run_id", "sync_id", "start_time", "end_time", "state", "revision", "planned_adds", "planned_removes", "delivered_adds", "delivered_removes", "rejected", "batches", "attempts", "error", "warnings")
+    __slots__ = ("run_id", "sync_id", "start_time", "end_time", "state", "revision", "planned_adds", "planned_removes", "delivered_adds", "delivered_removes", "rejected", "batches", "attempts", "error", "warnings", "standing")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[SyncRun.State]
@@ -246,6 +246,7 @@ class SyncRun(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     sync_id: str
     start_time: _timestamp_pb2.Timestamp
@@ -261,7 +262,8 @@ class SyncRun(_message.Message):
     attempts: int
     error: str
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, run_id: _Optional[str] = ..., sync_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[SyncRun.State, str]] = ..., revision: _Optional[str] = ..., planned_adds: _Optional[int] = ..., planned_removes: _Optional[int] = ..., delivered_adds: _Optional[int] = ..., delivered_removes: _Optional[int] = ..., rejected: _Optional[_Iterable[_Union[RejectedCount, _Mapping]]] = ..., batches: _Optional[int] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    standing: int
+    def __init__(self, run_id: _Optional[str] = ..., sync_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[SyncRun.State, str]] = ..., revision: _Optional[str] = ..., planned_adds: _Optional[int] = ..., planned_removes: _Optional[int] = ..., delivered_adds: _Optional[int] = ..., delivered_removes: _Optional[int] = ..., rejected: _Optional[_Iterable[_Union[RejectedCount, _Mapping]]] = ..., batches: _Optional[int] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., standing: _Optional[int] = ...) -> None: ...
 
 class RejectedCount(_message.Message):
     __slots__ = ("reason", "count")

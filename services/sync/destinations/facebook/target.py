@@ -122,6 +122,14 @@ class FacebookTarget(Feed):
         self._account.use(audience)
         return audience
 
+    @property
+    def keying(self) -> bytes:
+        """The settings that rows depend on, without the token."""
+        settings = self._settings
+        attributes = sorted(settings.match_attributes.items())
+        made_of = (settings.match_keys, attributes, settings.limited_data_use, settings.default_country)
+        return msgspec.msgpack.encode(made_of)
+
     def keys(self, members: Sequence[Member]) -> list[bytes | Unmatchable]:
         """Normalise and hash."""
         return [self._matcher.row(member) for member in members]
