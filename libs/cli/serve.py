@@ -47,7 +47,7 @@ DestinationHost = Annotated[
         "--destination-host",
         metavar="HOST:PORT",
         envvar="COHORT_DESTINATION_HOSTS",
-        help="Let plug-ins, other Graph APIs and storage servers be there. Repeatable.",
+        help="Let destinations be there: plug-ins, other Graph APIs, storage servers, private webhooks. Repeatable.",
     ),
 ]
 

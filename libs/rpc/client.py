@@ -3,7 +3,8 @@
 A channel is insecure for now: TLS comes with the issue on trust. `libs.rpc.errors.Failure` reads errors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 import grpc
@@ -52,3 +53,16 @@ def nobody() -> Metadata:
 def connect_async(target: str) -> grpc.aio.Channel:
     """Open a channel to HOST:PORT for use in the running event loop. Metadata goes with each call."""
     return grpc.aio.insecure_channel(target, options=MESSAGE_OPTIONS)
+
+
+def connect_at(target: str, addresses: Sequence[str]) -> grpc.aio.Channel:
+    """Open a channel to HOST:PORT at these addresses of HOST alone: the name is not looked up, only sent along.
+
+    Of addresses of both families those of the first one's are used; proxies of the environment are not.
+    """
+    port = target.rpartition(":")[2]
+    family = ip_address(addresses[0]).version
+    same = [address for address in addresses if ip_address(address).version == family]
+    places = ",".join(f"[{each}]:{port}" if family == 6 else f"{each}:{port}" for each in same)
+    options = (*MESSAGE_OPTIONS, ("grpc.default_authority", target), ("grpc.enable_http_proxy", 0))
+    return grpc.aio.insecure_channel(f"ipv{family}:{places}", options=options)

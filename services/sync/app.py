@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from libs.clock import Clock, system_clock
 from libs.rpc.client import Credentials, nobody
 from libs.storage.master_key import Masters
-from services.sync.destinations.addresses import Hosts
+from services.sync.destinations.addresses import Hosts, Lookup, system_lookup
 from services.sync.destinations.facebook.account import Accounts
 from services.sync.destinations.opener import Opener
 from services.sync.destinations.retrying import Patience
@@ -51,13 +51,15 @@ class SyncApp:
         allow_loopback: bool = False,
         destination_hosts: Iterable[str] = (),
         patience: Patience | None = None,
+        lookup: Lookup = system_lookup,
         masters: Masters | None = None,
         shown_in: CollectorRegistry | None = None,
     ) -> "SyncApp":
         """Open the service over `data_dir`/sync. Members come from the cohort service at HOST:PORT.
 
         `credentials` are sent with each call; `zone` is that of schedules that name none.
-        `allow_loopback` lets destinations be on this machine, `destination_hosts` names HOST:PORT of others;
+        `allow_loopback` lets destinations be on this machine, `destination_hosts` names HOST:PORT of others
+        and `lookup` looks their names up;
         `patience` says how long they are borne with; what Prometheus is shown goes into `shown_in`.
         `masters` tells the master key of secrets at rest; None: the one kept in `data_dir`.
         Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
@@ -66,7 +68,7 @@ class SyncApp:
         members = Members(cohort_target, credentials or nobody)
         registry = Registry(store)
         lifecycle = Lifecycle(store, registry, zone)
-        hosts = Hosts(allow_loopback, frozenset(host.lower() for host in destination_hosts))
+        hosts = Hosts(allow_loopback, frozenset(destination_hosts), lookup)
         opener = Opener(clock, Accounts(clock), hosts, patience or Patience())
         measures = Measures(store, shown_in)
         runner = Runner(store, lifecycle, members, opener.open, clock, measures)

@@ -308,7 +308,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         request: Any,
         response_type: type[M],
         change: Callable[[Any], Outcome],
-        check: Callable[[], Awaitable[None]] | None = None,
+        check: Callable[[], Awaitable[object]] | None = None,
     ) -> M:
         """Apply a change to a sync as `_mutate` does, and answer with the sync."""
 
@@ -325,7 +325,7 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         request: Any,
         response_type: type[M],
         change: Callable[[Any], tuple[M, Outcome | None]],
-        check: Callable[[], Awaitable[None]] | None = None,
+        check: Callable[[], Awaitable[object]] | None = None,
     ) -> M:
         """Apply a change once for each request id, and act on its outcome.
 

@@ -1,5 +1,6 @@
 """Which code serves a destination? Opens it by its settings; the one place that knows all types."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -7,14 +8,14 @@ import httpx
 
 from libs.clock import Clock
 from libs.errors import Invalid
-from services.sync.destinations.addresses import AddressRefused, Hosts, Unresolvable, resolve
+from services.sync.destinations.addresses import AddressRefused, Hosts, Unresolvable
 from services.sync.destinations.base import DeliveryError, Target
 from services.sync.destinations.facebook.account import Accounts
 from services.sync.destinations.file import FileTarget
 from services.sync.destinations.file_places import scheme_of
 from services.sync.destinations.plugin import PluginTarget
 from services.sync.destinations.retrying import Patience
-from services.sync.destinations.webhook import WebhookTarget
+from services.sync.destinations.webhook import WebhookTarget, host_of
 from services.sync.model import (
     Destination,
     FacebookSettings,
@@ -40,19 +41,21 @@ class Opener:
     async def open(self, destination: Destination) -> Target:
         """Open a destination; nothing is sent yet. Raises `DeliveryError` where that is not allowed any more."""
         settings = destination.settings
+        addresses: Sequence[str] = ()
         if not isinstance(settings, WebhookSettings):  # which checks each time it connects
             try:
-                await self.check_settings(settings)
+                addresses = await self.check_settings(settings)
             except Invalid as error:
                 raise DeliveryError(error.message) from None
         match settings:
             case WebhookSettings():
-                allowed = self.hosts.allow_loopback
-                return WebhookTarget(settings, self.patience, self.clock, allow_loopback=allowed)
+                return WebhookTarget(settings, self.patience, self.clock, self.hosts)
             case FileSettings():
                 return FileTarget(settings)
             case PluginSettings():
-                return PluginTarget(settings, self.patience)
+                if not addresses:
+                    raise DeliveryError(f"the name of the plug-in at {settings.target} cannot be resolved")
+                return PluginTarget(settings, self.patience, addresses)
             case FacebookSettings():
                 return self._facebook(settings)
 
@@ -66,38 +69,41 @@ class Opener:
                 f"Facebook Ads needs {error.name}, which is not installed here: install cohort[facebook]"
             ) from None
         account = self.accounts.account(settings.graph_url, settings.ad_account_id)
-        return FacebookTarget(settings, account, self.patience)
+        return FacebookTarget(settings, account, self.patience, self.hosts)
 
-    async def check_settings(self, settings: Settings) -> None:
-        """Raise `Invalid` for a host that must not be called; a name may become known later."""
+    async def check_settings(self, settings: Settings) -> Sequence[str]:
+        """Return the addresses to call, all checked; none where it is not up to us, or has none now.
+
+        Raises `Invalid` for a host that must not be called; a name may become known later.
+        """
         what, field_path = "", ""
         try:
             match settings:
                 case WebhookSettings(url):
                     what, field_path = "the host of the webhook", "destination.webhook.url"
-                    await resolve(httpx.URL(url).host, 0, allow_loopback=self.hosts.allow_loopback)
+                    return await self.hosts.resolved(*host_of(httpx.URL(url)))
                 case FacebookSettings(graph_url=url) if url:
                     what, field_path = "this Graph API", "destination.facebookAds.graphUrl"
-                    parts = urlsplit(url)
-                    port = parts.port or (443 if parts.scheme == "https" else 80)
-                    await self.hosts.check_named(parts.hostname or "", port)
+                    return await self.hosts.resolved(*host_of(httpx.URL(url)), only_named=True)
                 case PluginSettings(target):
                     what, field_path = "the plug-in", "destination.grpc.target"
-                    host, _, port_text = target.rpartition(":")
-                    await self.hosts.check_named(host.strip("[]"), int(port_text))
+                    host, _, port = target.rpartition(":")
+                    return await self.hosts.resolved(host, int(port), only_named=True)
                 case FileSettings(path):
                     what, field_path = "the storage of the file", "destination.file.path"
-                    await self._check_storage(path)
+                    return await self._check_storage(path)
         except AddressRefused as error:
             raise Invalid("HOST_REFUSED", f"{what} must not be called: {error}", field_path) from None
         except Unresolvable:
-            return
+            pass
+        return ()
 
-    async def _check_storage(self, path: str) -> None:
+    async def _check_storage(self, path: str) -> Sequence[str]:
+        """Check the host of a storage's URL. The library of the storage connects by itself, to what it finds then."""
         scheme = scheme_of(path)
         if scheme in ("", "file", "local") or scheme in OBJECT_STORAGE:
-            return
+            return ()
         if scheme == "memory" and self.hosts.allow_loopback:
-            return
+            return ()
         parts = urlsplit(path)
-        await self.hosts.check_named(parts.hostname or scheme, parts.port or 0)
+        return await self.hosts.resolved(parts.hostname or scheme, parts.port or 0, only_named=True)

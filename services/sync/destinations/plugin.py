@@ -14,7 +14,7 @@ import grpc
 import msgspec
 
 from libs.gen.cohort.v1 import destination_pb2, destination_pb2_grpc, event_pb2
-from libs.rpc.client import connect_async
+from libs.rpc.client import connect_at
 from libs.rpc.errors import Failure
 from services.sync.destinations.base import (
     REFUSED,
@@ -50,15 +50,15 @@ T = TypeVar("T")
 
 
 class PluginTarget(Feed):
-    """An opened plug-in."""
+    """An opened plug-in, of which `addresses` are those of its host: gRPC does not look the name up again."""
 
     page_size = DEFAULT_BATCH
     fields: Sequence[str] = ()
 
-    def __init__(self, settings: PluginSettings, patience: Patience) -> None:
+    def __init__(self, settings: PluginSettings, patience: Patience, addresses: Sequence[str]) -> None:
         self._target = settings.target
         self._patience = patience
-        self._channel = connect_async(settings.target)
+        self._channel = connect_at(settings.target, addresses)
         self._stub: Any = destination_pb2_grpc.DestinationServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     async def check(self) -> str:

@@ -18,7 +18,7 @@ import msgspec
 from standardwebhooks import Webhook
 
 from libs.clock import Clock
-from services.sync.destinations.addresses import AddressRefused, Unresolvable, resolve
+from services.sync.destinations.addresses import AddressRefused, Hosts, Unresolvable
 from services.sync.destinations.base import (
     Blocked,
     DeliveryError,
@@ -45,20 +45,18 @@ NEEDS_A_PERSON: dict[int, str] = {
 
 
 class WebhookTarget(Feed):
-    """An opened webhook. `clock` dates the signatures."""
+    """An opened webhook. `clock` dates the signatures; `hosts` says where it may be."""
 
     page_size = PAGE_SIZE
     sends_profiles = True
     replaces = True
 
-    def __init__(
-        self, settings: WebhookSettings, patience: Patience, clock: Clock, *, allow_loopback: bool
-    ) -> None:
+    def __init__(self, settings: WebhookSettings, patience: Patience, clock: Clock, hosts: Hosts) -> None:
         self._url = httpx.URL(settings.url)
         self._signer = Webhook(settings.signing_secret) if settings.signing_secret else None
         self._patience = patience
         self._clock = clock
-        self._allow_loopback = allow_loopback
+        self._hosts = hosts
         self._client = httpx.AsyncClient(
             timeout=patience.timeout,
             follow_redirects=False,
@@ -133,9 +131,7 @@ class WebhookTarget(Feed):
 
     async def _exchange(self, message_id: str, content: bytes) -> tuple[int, float | None]:
         """POST to the first address that can be connected to, all having been checked."""
-        url = self._url
-        port = url.port or (443 if url.scheme == "https" else 80)
-        *others, last = await resolve(url.host, port, allow_loopback=self._allow_loopback)
+        *others, last = await self._hosts.resolved(*host_of(self._url))
         for address in others:
             with contextlib.suppress(httpx.ConnectError):
                 return await self._exchange_at(address, message_id, content)
@@ -154,7 +150,7 @@ class WebhookTarget(Feed):
                 "user-agent": "cohort-sync",
                 **self._signature(message_id, content),
             },
-            extensions={"sni_hostname": url.raw_host.decode()},  # certificates are for the name
+            extensions={"sni_hostname": host_of(url)[0].removesuffix(".")},  # certificates are for the name
         )
         response = await self._client.send(request, stream=True)
         try:
@@ -187,6 +183,11 @@ class WebhookTarget(Feed):
             instant = email.utils.parsedate_to_datetime(header)
             return max(0.0, instant.timestamp() - self._clock() / 1000)
         return None
+
+
+def host_of(url: httpx.URL) -> tuple[str, int]:
+    """Return the host of a URL, as it is looked up and named in TLS, and the port."""
+    return url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80)
 
 
 def _distrust(error: BaseException | None) -> str:

@@ -14,9 +14,10 @@ from facebook_business.api import FacebookAdsApi
 from facebook_business.exceptions import FacebookError, FacebookRequestError
 from facebook_business.session import FacebookSession
 
+from services.sync.destinations.addresses import AddressRefused, Unresolvable
 from services.sync.destinations.base import DeliveryError, Passing
 from services.sync.destinations.facebook.failures import ApiError, judge
-from services.sync.destinations.facebook.transport import NotAnAnswer, Transport, retry_after
+from services.sync.destinations.facebook.transport import NotAnAnswer, Resolve, Transport, retry_after
 from services.sync.destinations.retrying import Patience
 
 LISTED = 200
@@ -36,11 +37,12 @@ class Graph:
         patience: Patience,
         calling: Callable[[], None],
         observe: Callable[[Mapping[str, str]], None],
+        resolve: Resolve,
     ) -> None:
         self._account_id = account_id
         timeouts = (patience.timeout, patience.upload_timeout)
         session = FacebookSession(access_token=access_token, timeout=timeouts)
-        self._transport = Transport(calling, observe)
+        self._transport = Transport(calling, observe, resolve)
         self._transport.verify = session.requests.verify
         self._transport.params = session.requests.params
         session.requests = self._transport
@@ -130,6 +132,10 @@ class Graph:
             raise _judged(error) from None
         except NotAnAnswer as error:
             raise _unreadable(error) from None
+        except AddressRefused as error:
+            raise DeliveryError(f"the Graph API must not be called: {error}") from None
+        except Unresolvable as error:
+            raise Passing(str(error)) from None
         except requests.Timeout:
             raise Passing("Meta did not answer in time") from None
         except requests.exceptions.SSLError:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.sync.destinations import blocking
+from services.sync.destinations.addresses import Hosts
 from services.sync.destinations.base import (
     REFUSED,
     Blocked,
@@ -59,7 +60,9 @@ class FacebookTarget(Feed):
     modes = frozenset(Mode)
     by_key = True
 
-    def __init__(self, settings: FacebookSettings, account: Account, patience: Patience) -> None:
+    def __init__(
+        self, settings: FacebookSettings, account: Account, patience: Patience, hosts: Hosts
+    ) -> None:
         self._settings = settings
         self._account = account
         self._patience = patience
@@ -72,6 +75,7 @@ class FacebookTarget(Feed):
             patience,
             self._calling,
             account.note,
+            partial(hosts.resolve, only_named=bool(settings.graph_url)),
         )
         self._sessions = Sessions()
 

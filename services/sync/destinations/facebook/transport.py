@@ -2,18 +2,25 @@
 
 The SDK puts the parameters of a DELETE into the URL, where 10,000 rows do not fit: here they are form data. It
 also takes a 502 page for a success: here whatever is no JSON object, or a failure without an error in it, is no
-answer. Redirects and proxies of the environment are not followed, as they would carry the token elsewhere.
+answer. Redirects and proxies of the environment are not followed, as they would carry the token elsewhere, and a
+connection goes to an address that was checked: the name stays in Host, in TLS and in what the certificate must say.
 """
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 TOKEN = re.compile(r"access_token=[^&\s\"']*")
 FAILED = 400
+
+Resolve = Callable[[str, int], Sequence[str]]
 
 
 class NotAnAnswer(Exception):
@@ -26,11 +33,18 @@ class NotAnAnswer(Exception):
 
 
 class Transport(requests.Session):
-    """The session of one opened destination. `observe` is told the headers of every answer."""
+    """The session of one opened destination. `observe` is told the headers of every answer.
 
-    def __init__(self, calling: Callable[[], None], observe: Callable[[Mapping[str, str]], None]) -> None:
+    `resolve` returns the checked addresses of a host and port, best first.
+    """
+
+    def __init__(
+        self, calling: Callable[[], None], observe: Callable[[Mapping[str, str]], None], resolve: Resolve
+    ) -> None:
         super().__init__()
         self.trust_env = False
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, Pinned(resolve))
         self._calling = calling
         self._observe = observe
 
@@ -46,6 +60,51 @@ class Transport(requests.Session):
         if not _is_answer(response):
             raise NotAnAnswer(response.status_code, retry_after(response.headers))
         return response
+
+
+class Pinned(HTTPAdapter):
+    """Connects to checked addresses of a host. Each thread has one call at a time."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        super().__init__()
+        self._resolve = resolve
+        self._calling = threading.local()
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        """Call the first address that can be connected to. Raises what `resolve` does, and the errors of requests."""
+        parts = urlsplit(request.url or "")
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        request.headers["Host"] = parts.netloc
+        *others, last = self._resolve(host, port)
+        for address in others:
+            try:
+                return self._send_to(address, request, *args, **options)
+            except requests.ConnectionError as error:
+                if not _never_connected(error):
+                    raise
+        return self._send_to(last, request, *args, **options)
+
+    def _send_to(self, address: str, *args: Any, **options: Any) -> requests.Response:
+        self._calling.address = address
+        return super().send(*args, **options)
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the pool of connections to the address at hand, which speaks TLS with the name."""
+        place, options = self.build_connection_pool_key_attributes(request, verify, cert)
+        name = place["host"].removesuffix(".")
+        secure = place["scheme"] == "https"
+        names = {"server_hostname": name, "assert_hostname": name} if secure else {}
+        return self.poolmanager.connection_from_host(
+            **{**place, "host": self._calling.address}, pool_kwargs={**options, **names}
+        )
+
+
+def _never_connected(error: requests.ConnectionError) -> bool:
+    """Say whether nothing was sent, so that another address may be tried."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -4,6 +4,7 @@ import pytest
 
 from libs.clock import system_clock
 from services.sync.delivered import Entry, Removal
+from services.sync.destinations.addresses import Hosts
 from services.sync.destinations.base import Addition, Blocked, DeliveryError, Opening, Page
 from services.sync.destinations.retrying import Patience
 from services.sync.destinations.webhook import WebhookTarget
@@ -32,7 +33,7 @@ async def target(receiver, waits):
         waits.append(seconds)
 
     patience = Patience(attempts=4, shortest_wait=1.0, longest_wait=3.0, timeout=5.0, sleep=sleep)
-    opened = WebhookTarget(WebhookSettings(receiver.url), patience, system_clock, allow_loopback=True)
+    opened = WebhookTarget(WebhookSettings(receiver.url), patience, system_clock, Hosts(allow_loopback=True))
     yield opened
     await opened.close()
 
@@ -62,7 +63,7 @@ async def test_an_unsigned_page_carries_no_signature(target, receiver):
 async def test_a_receiver_that_does_not_answer_is_called_again(receiver):
     receiver.misbehave(Answer(hang=True, apply=True))
     patience = Patience(attempts=2, shortest_wait=0, longest_wait=0, timeout=0.2)
-    target = WebhookTarget(WebhookSettings(receiver.url), patience, system_clock, allow_loopback=True)
+    target = WebhookTarget(WebhookSettings(receiver.url), patience, system_clock, Hosts(allow_loopback=True))
     await target.send(PAGE)
     assert target.attempts == 2
     assert receiver.calls[0].body == receiver.calls[1].body
@@ -73,7 +74,7 @@ async def test_a_connection_that_fails_is_tried_again_and_named(waits):
     with WebhookReceiver() as gone:
         url = gone.url
     patience = Patience(attempts=2, shortest_wait=0, longest_wait=0)
-    target = WebhookTarget(WebhookSettings(url), patience, system_clock, allow_loopback=True)
+    target = WebhookTarget(WebhookSettings(url), patience, system_clock, Hosts(allow_loopback=True))
     with pytest.raises(DeliveryError, match=r"2 times .* the connection to 127.0.0.1 failed"):
         await target.send(PAGE)
     await target.close()
@@ -82,14 +83,14 @@ async def test_a_connection_that_fails_is_tried_again_and_named(waits):
 async def test_every_address_of_a_name_is_tried(receiver):
     # Where localhost is ::1 as well, that comes first, and nobody listens there.
     settings = WebhookSettings(receiver.url.replace("127.0.0.1", "localhost"))
-    target = WebhookTarget(settings, Patience(attempts=1), system_clock, allow_loopback=True)
+    target = WebhookTarget(settings, Patience(attempts=1), system_clock, Hosts(allow_loopback=True))
     assert await target.check() == "localhost took an unsigned test page without customers"
     assert receiver.calls[0].headers["host"] == f"localhost:{receiver.port}"
     await target.close()
 
 
 async def test_the_address_is_checked_at_every_call(receiver):
-    target = WebhookTarget(WebhookSettings(receiver.url), Patience(), system_clock, allow_loopback=False)
+    target = WebhookTarget(WebhookSettings(receiver.url), Patience(), system_clock, Hosts())
     with pytest.raises(DeliveryError, match="must not be called"):
         await target.send(PAGE)
     assert receiver.calls == []
