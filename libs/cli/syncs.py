@@ -1,31 +1,34 @@
-"""How is a cohort kept in step with a destination? `cohort syncs …`."""
+"""How is a cohort kept in step with a destination? `cohort syncs …`; the runs are `libs.cli.sync_runs`."""
 
-import time
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
 
-from libs.cli import names
+from libs.cli import names, sync_runs
 from libs.cli.errors import Failed
-from libs.cli.options import Everything, Json, Limit, Yes
-from libs.cli.output import count, instant, note, say, show_facts, show_json, show_table
-from libs.cli.paging import joined, listing
+from libs.cli.options import Json, Yes
+from libs.cli.output import instant, say, show_facts, show_json, show_table
+from libs.cli.paging import joined
 from libs.cli.schedules import (
+    Around,
+    CatchUpOption,
+    CronOption,
     DailyOption,
     EveryOption,
     HourlyOption,
+    JitterOption,
     OnceOption,
+    Rhythm,
+    WeeklyOption,
     ZoneOption,
-    schedule_of,
     schedule_words,
+    span_words,
 )
 from libs.cli.session import Session, can_ask, session_of
+from libs.cli.sync_runs import SyncId, run_words
 from libs.gen.cohort.v1 import sync_pb2
-
-POLL_SECONDS = 0.2
-"""How often --wait asks how a run goes on: often enough for a person."""
 
 app = typer.Typer(
     no_args_is_help=True, help="Keep destinations in step with cohorts: schedules, runs, results."
@@ -44,10 +47,6 @@ class Mode(StrEnum):
         return sync_pb2.Sync.Mode.Value(self.name)
 
 
-SyncId = Annotated[
-    str,
-    typer.Argument(metavar="SYNC", help="The sync's id, or the name of its cohort where that has one sync."),
-]
 ModeOption = Annotated[Mode | None, typer.Option("--mode", help="What a run sends. Default: mirror.")]
 Guard = Annotated[
     float | None,
@@ -55,6 +54,7 @@ Guard = Annotated[
         "--max-remove-fraction", min=0, max=1, help="Fail a run that would remove more than this, 0 to 1."
     ),
 ]
+NoGuard = Annotated[bool, typer.Option("--no-guard", help="Remove as many as it takes, from now on.")]
 
 
 @app.command()
@@ -65,8 +65,12 @@ def add(
     every: EveryOption = None,
     hourly: HourlyOption = False,
     daily: DailyOption = None,
+    weekly: WeeklyOption = None,
+    cron: CronOption = None,
     once: OnceOption = False,
     time_zone: ZoneOption = None,
+    jitter: JitterOption = None,
+    catch_up: CatchUpOption = None,
     mode: ModeOption = None,
     max_remove_fraction: Guard = None,
     as_json: Json = False,
@@ -74,17 +78,16 @@ def add(
     """Keep a destination in step with a cohort. The first run is the next scheduled one; --once runs at once.
 
     Example: cohort syncs add "High spenders" crm --daily 09:00 --time-zone Europe/Berlin
+
+    Example: cohort syncs add "High spenders" ads --cron '30 8 * * MON-FRI' --jitter 10m
     """
     session = session_of(context)
-    schedule = schedule_of(every, hourly, daily, once, time_zone)
-    if schedule is None:
-        raise Failed("say when it runs: --every 15m, --hourly, --daily 09:00 or --once")
-    sync = sync_pb2.Sync(
-        cohort_id=names.cohort_named(session, cohort).cohort_id,
-        destination_id=names.destination_named(session, destination).destination_id,
-        schedule=schedule,
-        max_remove_fraction=max_remove_fraction,
-    )
+    sync = sync_pb2.Sync(max_remove_fraction=max_remove_fraction)
+    if not Rhythm(every, hourly, daily, weekly, cron, once).put(sync.schedule):
+        raise Failed("say when it runs: --every 15m, --hourly, --daily, --weekly, --cron or --once")
+    Around(time_zone, jitter, catch_up).put(sync.schedule)
+    sync.cohort_id = names.cohort_named(session, cohort).cohort_id
+    sync.destination_id = names.destination_named(session, destination).destination_id
     if mode is not None:
         sync.mode = mode.to_proto()
     response = session.sync().CreateSync(sync_pb2.CreateSyncRequest(sync=sync, request_id=uuid4().hex))
@@ -115,7 +118,7 @@ def list_syncs(context: typer.Context, as_json: Json = False) -> None:
             schedule_words(one.schedule),
             state_words(one),
             instant(one, "next_run_time"),
-            run_words(one.last_run) if one.HasField("last_run") else "never run",
+            run_words(one.last_run, warnings=False) if one.HasField("last_run") else "never run",
         ]
         for one in response.syncs
     ]
@@ -126,70 +129,55 @@ def list_syncs(context: typer.Context, as_json: Json = False) -> None:
 def show(context: typer.Context, sync: SyncId, as_json: Json = False) -> None:
     """Show a sync.
 
-    Example: cohort syncs show 01J8ZQ
+    Example: cohort syncs show "High spenders"
     """
-    sync_id = names.sync_named(session_of(context), sync)
-    response = session_of(context).sync().GetSync(sync_pb2.GetSyncRequest(sync_id=sync_id))
+    session = session_of(context)
+    sync_id = names.sync_named(session, sync)
+    response = session.sync().GetSync(sync_pb2.GetSyncRequest(sync_id=sync_id))
     if as_json:
         show_json(response)
         return
-    shown = response.sync
-    guard = f"{shown.max_remove_fraction:g}" if shown.HasField("max_remove_fraction") else ""
-    facts = [
-        ("id", shown.sync_id),
-        ("cohort", shown.cohort_id),
-        ("destination", shown.destination_id),
-        ("schedule", schedule_words(shown.schedule)),
-        ("mode", sync_pb2.Sync.Mode.Name(shown.mode).lower().replace("_", "-")),
+    cohorts = {one.cohort_id: one.name for one in names.cohorts(session).cohorts}
+    destinations = {one.destination_id: one.name for one in names.destinations(session).destinations}
+    show_facts(_facts(response.sync, cohorts, destinations))
+
+
+def _facts(sync: Any, cohorts: dict[str, str], destinations: dict[str, str]) -> list[tuple[str, str]]:
+    guard = f"{sync.max_remove_fraction:g} of those delivered" if sync.HasField("max_remove_fraction") else ""
+    return [
+        ("id", sync.sync_id),
+        ("cohort", _named(cohorts, sync.cohort_id)),
+        ("destination", _named(destinations, sync.destination_id)),
+        ("schedule", schedule_words(sync.schedule)),
+        ("catches up", _window_words(sync.schedule)),
+        ("mode", sync_pb2.Sync.Mode.Name(sync.mode).lower().replace("_", "-")),
         ("removes at most", guard),
-        ("state", state_words(shown)),
-        ("next run", instant(shown, "next_run_time")),
-        ("last run", run_words(shown.last_run) if shown.HasField("last_run") else "never run"),
+        ("state", state_words(sync)),
+        ("next run", instant(sync, "next_run_time")),
+        ("last run", run_words(sync.last_run) if sync.HasField("last_run") else "never run"),
     ]
-    show_facts(facts)
 
 
-@app.command()
-def run(
-    context: typer.Context,
-    sync: SyncId,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for the end; exit with 1 unless it succeeds.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Run a sync now, whatever its schedule.
-
-    Example: cohort syncs run "High spenders" --wait
-    """
-    session = session_of(context)
-    sync_id = names.sync_named(session_of(context), sync)
-    response: Any = session.sync().RunSync(sync_pb2.RunSyncRequest(sync_id=sync_id, request_id=uuid4().hex))
-    if wait:
-        response = wait_for(session, response.run.run_id)
-    if as_json:
-        show_json(response)
-    else:
-        say(f"run {response.run.run_id}: {run_words(response.run)}")
-    if wait and response.run.state != sync_pb2.SyncRun.SUCCEEDED:
-        raise typer.Exit(1)
+def _window_words(schedule: Any) -> str:
+    if not schedule.HasField("catchup_window"):
+        return ""
+    window = schedule.catchup_window
+    return f"runs missed by up to {span_words(window)}" if window.ToMilliseconds() else "never"
 
 
-def wait_for(session: Session, run_id: str) -> Any:
-    """Return the GetSyncRunResponse of a run that has ended."""
-    stub = session.sync()
-    while True:
-        response = stub.GetSyncRun(sync_pb2.GetSyncRunRequest(run_id=run_id))
-        if response.run.state != sync_pb2.SyncRun.RUNNING:
-            return response
-        time.sleep(POLL_SECONDS)
+def _named(names_by_id: dict[str, str], wanted: str) -> str:
+    name = names_by_id.get(wanted)
+    return f"{name} ({wanted})" if name else wanted
+
+
+sync_runs.register(app)
 
 
 @app.command()
 def pause(context: typer.Context, sync: SyncId, as_json: Json = False) -> None:
     """Stop the schedule of a sync until it is resumed. A run under way goes on.
 
-    Example: cohort syncs pause 01J8ZQ
+    Example: cohort syncs pause "High spenders"
     """
     sync_id = names.sync_named(session_of(context), sync)
     request = sync_pb2.PauseSyncRequest(sync_id=sync_id, request_id=uuid4().hex)
@@ -200,7 +188,7 @@ def pause(context: typer.Context, sync: SyncId, as_json: Json = False) -> None:
 def resume(context: typer.Context, sync: SyncId, as_json: Json = False) -> None:
     """Start the schedule of a sync again, from now.
 
-    Example: cohort syncs resume 01J8ZQ
+    Example: cohort syncs resume "High spenders"
     """
     sync_id = names.sync_named(session_of(context), sync)
     request = sync_pb2.ResumeSyncRequest(sync_id=sync_id, request_id=uuid4().hex)
@@ -214,39 +202,61 @@ def edit(
     every: EveryOption = None,
     hourly: HourlyOption = False,
     daily: DailyOption = None,
+    weekly: WeeklyOption = None,
+    cron: CronOption = None,
     once: OnceOption = False,
     time_zone: ZoneOption = None,
+    jitter: JitterOption = None,
+    catch_up: CatchUpOption = None,
     mode: ModeOption = None,
     max_remove_fraction: Guard = None,
+    no_guard: NoGuard = False,
     as_json: Json = False,
 ) -> None:
-    """Change the schedule, the mode or the guard of a sync. Takes effect at once.
+    """Change the schedule, the mode or the guard of a sync, at once. What is not said stays as it is.
 
-    Example: cohort syncs edit 01J8ZQ --every 30m
+    Example: cohort syncs edit "High spenders" --every 30m
+
+    Example: cohort syncs edit "High spenders" --jitter 0s --no-guard
     """
-    schedule = schedule_of(every, hourly, daily, once, time_zone)
+    session = session_of(context)
+    rhythm = Rhythm(every, hourly, daily, weekly, cron, once)
+    around = Around(time_zone, jitter, catch_up)
     request = sync_pb2.UpdateSyncRequest(request_id=uuid4().hex)
-    sync_id = names.sync_named(session_of(context), sync)
-    request.sync.sync_id = sync_id
-    if schedule is not None:
-        request.sync.schedule.CopyFrom(schedule)
-        request.update_mask.paths.append("schedule")
+    request.sync.sync_id = names.sync_named(session, sync)
+    if rhythm != Rhythm() or around != Around():
+        _put_schedule(session, request, rhythm, around)
     if mode is not None:
         request.sync.mode = mode.to_proto()
         request.update_mask.paths.append("mode")
+    if max_remove_fraction is not None and no_guard:
+        raise Failed("say --max-remove-fraction or --no-guard")
     if max_remove_fraction is not None:
         request.sync.max_remove_fraction = max_remove_fraction
+    if max_remove_fraction is not None or no_guard:
         request.update_mask.paths.append("max_remove_fraction")
     if not request.update_mask.paths:
-        raise Failed("nothing to change: say a schedule, --mode or --max-remove-fraction")
-    _changed(session_of(context).sync().UpdateSync(request), as_json)
+        raise Failed("nothing to change: say a schedule, --mode, --max-remove-fraction or --no-guard")
+    _changed(session.sync().UpdateSync(request), as_json)
+
+
+def _put_schedule(session: Session, request: Any, rhythm: Rhythm, around: Around) -> None:
+    """Put the schedule there is, with what is to change of it, into an UpdateSyncRequest."""
+    current = session.sync().GetSync(sync_pb2.GetSyncRequest(sync_id=request.sync.sync_id)).sync
+    request.sync.schedule.CopyFrom(current.schedule)
+    request.sync.etag = current.etag
+    rhythm.put(request.sync.schedule)
+    if request.sync.schedule.WhichOneof("schedule") == "once":
+        request.sync.schedule.ClearField("jitter")
+    around.put(request.sync.schedule)
+    request.update_mask.paths.append("schedule")
 
 
 @app.command()
 def delete(context: typer.Context, sync: SyncId, yes: Yes = False) -> None:
     """Delete a sync. The destination keeps the members it has.
 
-    Example: cohort syncs delete 01J8ZQ --yes
+    Example: cohort syncs delete "High spenders" --yes
     """
     if can_ask(yes):
         typer.confirm(f"Delete the sync {sync}? The destination keeps its members.", abort=True)
@@ -254,34 +264,6 @@ def delete(context: typer.Context, sync: SyncId, yes: Yes = False) -> None:
     request = sync_pb2.DeleteSyncRequest(sync_id=sync_id, request_id=uuid4().hex)
     session_of(context).sync().DeleteSync(request)
     say(f"deleted sync {sync}")
-
-
-@app.command()
-def runs(
-    context: typer.Context,
-    sync: SyncId,
-    limit: Limit = 20,
-    everything: Everything = False,
-    as_json: Json = False,
-) -> None:
-    """List the runs of a sync, newest first: what each planned and delivered.
-
-    Example: cohort syncs runs 01J8ZQ --limit 5
-    """
-    sync_id = names.sync_named(session_of(context), sync)
-    request = sync_pb2.ListSyncRunsRequest(sync_id=sync_id)
-    call = session_of(context).sync().ListSyncRuns
-    response = listing(call, request, "runs", limit=limit, everything=everything)
-    if as_json:
-        show_json(response)
-        return
-    rows = [
-        [one.run_id, instant(one, "start_time"), instant(one, "end_time"), run_words(one)]
-        for one in response.runs
-    ]
-    show_table(["run", "started", "ended", "result"], rows)
-    if response.next_page_token:
-        note(f"the newest {count(len(response.runs))}: --limit N or --all shows more")
 
 
 def _changed(response: Any, as_json: bool) -> None:
@@ -301,15 +283,3 @@ def state_words(sync: Any) -> str:
     """Write the state of a sync, and why it is so."""
     state = sync_pb2.Sync.State.Name(sync.state).lower()
     return f"{state} ({sync.state_reason})" if sync.state_reason else state
-
-
-def run_words(run: Any) -> str:
-    """Write how a run stands: `succeeded: 3 of 3 added, 1 of 1 removed`."""
-    state = sync_pb2.SyncRun.State.Name(run.state).lower()
-    done = (
-        f"{count(run.delivered_adds)} of {count(run.planned_adds)} added, "
-        f"{count(run.delivered_removes)} of {count(run.planned_removes)} removed"
-    )
-    refused = "".join(f", {count(one.count)} {one.reason}" for one in run.rejected)
-    said = "".join(f"; {text}" for text in (run.error, *run.warnings) if text)
-    return f"{state}: {done}{refused}{said}"

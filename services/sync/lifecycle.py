@@ -92,8 +92,8 @@ class Lifecycle:
         if holder is not None:
             raise Taken(
                 "SYNC_EXISTS",
-                f"sync {holder} keeps this cohort in step at this destination already: change its schedule "
-                f"with UpdateSync, or delete it first",
+                f"sync {holder} keeps this cohort in step at this destination already: change its schedule with "
+                f"UpdateSync (cohort syncs edit), or delete it first (cohort syncs delete)",
                 "sync",
                 holder,
             )

@@ -191,6 +191,7 @@ class TestSyncs:
         cli("syncs", "add", "Spenders", "crm", "--daily", "09:00", "--time-zone", "Europe/Berlin")
         sent = fakes.last("CreateSync").sync
         assert not sent.HasField("max_remove_fraction")
+        assert not sent.schedule.HasField("jitter")
         assert (sent.schedule.daily.time, sent.schedule.time_zone) == ("09:00", "Europe/Berlin")
 
     def test_a_second_sync_of_a_pair_is_one_line(self, fakes: Fakes, named: None, cli: Cli) -> None:
@@ -207,7 +208,7 @@ class TestSyncs:
         assert "succeeded: 3 of 3 added, 1 of 1 removed" in line
 
     def test_run_waits_for_the_end(self, fakes: Fakes, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("libs.cli.syncs.POLL_SECONDS", 0)
+        monkeypatch.setattr("libs.cli.sync_runs.POLL_SECONDS", 0)
         running = sync_pb2.SyncRun(run_id="r-1", state=sync_pb2.SyncRun.RUNNING)
         fakes.answers["RunSync"] = sync_pb2.RunSyncResponse(run=running)
         fakes.answers["GetSyncRun"] = [
@@ -228,10 +229,39 @@ class TestSyncs:
 
     def test_edit_sends_only_what_changes(self, fakes: Fakes, cli: Cli) -> None:
         fakes.answers["UpdateSync"] = sync_pb2.UpdateSyncResponse(sync=a_sync())
-        cli("syncs", "edit", "s-1", "--hourly")
+        cli("syncs", "edit", "s-1", "--mode", "mirror")
+        assert list(fakes.last("UpdateSync").update_mask.paths) == ["mode"]
+        cli("syncs", "edit", "s-1", "--no-guard")
+        sent = fakes.last("UpdateSync")
+        assert list(sent.update_mask.paths) == ["max_remove_fraction"]
+        assert not sent.sync.HasField("max_remove_fraction")
+        assert cli("syncs", "edit", "s-1", "--no-guard", "--max-remove-fraction", "0.5").exit_code == 1
+        assert cli("syncs", "edit", "s-1").exit_code == 1
+
+    @pytest.mark.parametrize(
+        ("given", "kind", "zone", "jitter"),
+        [
+            (("--hourly",), "hourly", "Asia/Kolkata", 600),
+            (("--cron", "0 9 * * 1"), "cron", "Asia/Kolkata", 600),
+            (("--jitter", "0s"), "daily", "Asia/Kolkata", 0),
+            (("--time-zone", ""), "daily", "", 600),
+            (("--once",), "once", "Asia/Kolkata", 0),
+        ],
+    )
+    def test_edit_keeps_what_is_not_said_of_a_schedule(
+        self, fakes: Fakes, cli: Cli, given: tuple[str, ...], kind: str, zone: str, jitter: int
+    ) -> None:
+        schedule = sync_pb2.Schedule(daily=sync_pb2.Daily(time="09:00"), time_zone="Asia/Kolkata")
+        schedule.jitter.FromSeconds(600)
+        current = a_sync(schedule=schedule, etag="7")
+        fakes.answers["GetSync"] = sync_pb2.GetSyncResponse(sync=current)
+        fakes.answers["UpdateSync"] = sync_pb2.UpdateSyncResponse(sync=a_sync())
+        assert cli("syncs", "edit", "s-1", *given).exit_code == 0
         sent = fakes.last("UpdateSync")
         assert list(sent.update_mask.paths) == ["schedule"]
-        assert sent.sync.schedule.HasField("hourly")
+        assert sent.sync.schedule.WhichOneof("schedule") == kind
+        assert (sent.sync.schedule.time_zone, sent.sync.schedule.jitter.seconds) == (zone, jitter)
+        assert sent.sync.etag == "7", "nobody else's change is lost"
 
     @pytest.mark.parametrize(("command", "method"), [("pause", "PauseSync"), ("resume", "ResumeSync")])
     def test_pause_and_resume(self, fakes: Fakes, cli: Cli, command: str, method: str) -> None:
@@ -240,6 +270,73 @@ class TestSyncs:
         result = cli("syncs", command, "s-1")
         assert fakes.last(method).sync_id == "s-1"
         assert ("paused" in result.stdout) == (command == "pause")
+
+    def test_show_says_when_and_why(self, fakes: Fakes, named: None, cli: Cli) -> None:
+        schedule = sync_pb2.Schedule(weekly=sync_pb2.Weekly(day=sync_pb2.Weekly.MONDAY, time="09:00"))
+        schedule.catchup_window.FromSeconds(0)
+        paused = a_sync(
+            schedule=schedule,
+            state=sync_pb2.Sync.PAUSED,
+            state_reason="TOKEN_INVALID",
+            max_remove_fraction=0.2,
+            last_run=sync_pb2.SyncRun(state=sync_pb2.SyncRun.FAILED, error="get a new token"),
+        )
+        fakes.answers["GetSync"] = sync_pb2.GetSyncResponse(sync=paused)
+        shown = cli("syncs", "show", "s-1").stdout
+        for words in ("Spenders (c-1)", "crm (d-1)", "every Monday at 09:00", "never", "TOKEN_INVALID"):
+            assert words in shown
+        assert "0.2" in shown
+        assert "get a new token" in shown
+
+    def test_preview_says_what_a_run_would_do(self, fakes: Fakes, cli: Cli) -> None:
+        unmatched = [sync_pb2.RejectedCount(reason="UNMATCHED", count=12)]
+        fakes.answers["PreviewSync"] = sync_pb2.PreviewSyncResponse(
+            adds=1200, removes=1, batches=1, calls=2, unmatched=unmatched
+        )
+        said = cli("syncs", "preview", "s-1").stdout
+        assert said.startswith("a run now would add 1,200 and remove 1: 1 batch, 2 calls\n")
+        assert said.splitlines()[-1].split() == ["UNMATCHED", "12"]
+        fakes.answers["PreviewSync"] = sync_pb2.PreviewSyncResponse()
+        assert "would send nothing" in cli("syncs", "preview", "s-1").stdout
+        assert fakes.last("PreviewSync").sync_id == "s-1"
+
+    def test_a_run_under_way_is_followed_to_its_end(
+        self, fakes: Fakes, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("libs.cli.sync_runs.POLL_SECONDS", 0)
+        monkeypatch.setattr("libs.cli.sync_runs.LINE_SECONDS", 0)
+        planning = sync_pb2.SyncRun(run_id="r-1", state=sync_pb2.SyncRun.RUNNING)
+        half = sync_pb2.SyncRun(
+            run_id="r-1",
+            state=sync_pb2.SyncRun.RUNNING,
+            revision="7",
+            planned_adds=3,
+            planned_removes=1,
+            delivered_adds=1,
+            rejected=[sync_pb2.RejectedCount(reason="REFUSED", count=1)],
+            attempts=1,
+        )
+        fakes.answers["ListSyncRuns"] = sync_pb2.ListSyncRunsResponse(runs=[half])
+        fakes.answers["GetSyncRun"] = [
+            *(sync_pb2.GetSyncRunResponse(run=one) for one in (planning, half, SUCCEEDED))
+        ]
+        result = cli("syncs", "runs", "s-1", "--follow")
+        assert result.stderr == "r-1: planning, 0 of 0\nr-1: delivering, 1 call, 2 of 4\n"
+        assert result.stdout.endswith("run r-1: succeeded: 3 of 3 added, 1 of 1 removed\n")
+        result = cli("syncs", "runs", "s-1")
+        assert "run r-1:" not in result.stdout, "without a terminal it is listed only"
+
+    def test_cancel_takes_a_sync_or_a_run(self, fakes: Fakes, cli: Cli) -> None:
+        running = sync_pb2.SyncRun(run_id="r-1", state=sync_pb2.SyncRun.RUNNING)
+        fakes.answers["GetSync"] = sync_pb2.GetSyncResponse(sync=a_sync(last_run=running))
+        fakes.answers["CancelSyncRun"] = sync_pb2.CancelSyncRunResponse(run=running)
+        assert cli("syncs", "cancel", "s-1").exit_code == 0
+        assert fakes.last("CancelSyncRun").run_id == "r-1"
+        run_id = "run_" + "0" * 22
+        assert cli("syncs", "cancel", run_id).exit_code == 0
+        assert fakes.last("CancelSyncRun").run_id == run_id
+        fakes.answers["GetSync"] = sync_pb2.GetSyncResponse(sync=a_sync(last_run=SUCCEEDED))
+        assert "no run of sync" in cli("syncs", "cancel", "s-1").stderr
 
     def test_runs_are_listed(self, fakes: Fakes, cli: Cli) -> None:
         fakes.answers["ListSyncRuns"] = sync_pb2.ListSyncRunsResponse(runs=[SUCCEEDED], next_page_token="t")

@@ -17,7 +17,7 @@ from libs.cli.output import console, count, duration, instant, pairs, plain, say
 from libs.cli.paging import listing
 from libs.cli.rules_words import preorder, rule_tree
 from libs.cli.session import Session
-from libs.cli.syncs import run_words, wait_for
+from libs.cli.sync_runs import follow, run_words
 from libs.gen.cohort.v1 import cohort_pb2, event_pb2, ingest_pb2, sync_pb2
 
 SECRET = "whsec_" + base64.b64encode(b"a secret for a demo, and no other").decode()
@@ -119,7 +119,7 @@ class Story:
     def run_sync(self, sync_id: str, cohort_id: str) -> str:
         """Run a sync to its end, compare the receiver with the members, and return the run's id."""
         started = self.session.sync().RunSync(sync_pb2.RunSyncRequest(sync_id=sync_id)).run
-        run = wait_for(self.session, started.run_id).run
+        run = follow(self.session, started.run_id).run
         took = (run.end_time.ToMilliseconds() - run.start_time.ToMilliseconds()) / 1e3
         say(f"Run {run_words(run)}, in {took:.2f} s.")
         expect(run.state == sync_pb2.SyncRun.SUCCEEDED, "the run did not succeed")
