@@ -9,6 +9,8 @@ MAX_REFERENCES = 32
 """Cohorts that refer to cohorts, one below another."""
 MAX_VALUES = 10_000
 """Values of one test."""
+MAX_PATTERNS = 200_000
+"""What all regular expressions of a rule may weigh (`libs.patterns`): compiled in 100 ms or so."""
 MAX_NAME_BYTES = 256
 MIN_STEPS, MAX_STEPS = 2, 8
 MAX_DAYS = 36_500

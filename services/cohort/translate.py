@@ -8,9 +8,10 @@ from typing import Any as Anything
 
 from libs.gen.cohort.v1 import rule_pb2
 from libs.index.calendar import Calendar
+from libs.patterns import weight
 from services.cohort.comparisons import check_name, read_aggregate, read_count
-from services.cohort.condition import AllOf, AnyOf, Condition, NotOf
-from services.cohort.limits import MAX_DEPTH, MAX_NODES, MAX_STEPS, MIN_STEPS
+from services.cohort.condition import AllOf, AnyOf, Condition, NotOf, Op, Test
+from services.cohort.limits import MAX_DEPTH, MAX_NODES, MAX_PATTERNS, MAX_STEPS, MIN_STEPS
 from services.cohort.operands import read_test
 from services.cohort.refusal import bad, too_large
 from services.cohort.rule import All, Any, Did, InCohort, Not, Profile, Rule, Sequence, Step, Window
@@ -23,11 +24,12 @@ def read_rule(message: rule_pb2.Rule, calendar: Calendar, path: str = "rule") ->
 
 
 class _Reader:
-    """Reads one rule, counting its nodes."""
+    """Reads one rule, counting its nodes and what its patterns weigh."""
 
     def __init__(self, calendar: Calendar) -> None:
         self._calendar = calendar
         self._nodes = 0
+        self._patterns = 0
 
     def rule(self, message: rule_pb2.Rule, path: str, depth: int) -> Rule:
         self._enter(path, depth)
@@ -109,8 +111,16 @@ class _Reader:
                 inner = self._condition(message.negation.condition, f"{path}.not.condition", depth + 1)
                 return NotOf(inner)
             case "test":
-                return read_test(message.test, f"{path}.test", self._calendar)
+                return self._test(message.test, f"{path}.test")
         return bad(path, "set one of all, any, not, test")
+
+    def _test(self, message: rule_pb2.Test, path: str) -> Test:
+        test = read_test(message, path, self._calendar)
+        if test.op is Op.MATCHES:
+            self._patterns += weight(str(test.values[0]), ignore_case=test.ignore_case)
+            if self._patterns > MAX_PATTERNS:
+                too_large(f"{path}.values[0]", "the regular expressions of the rule are too large together")
+        return test
 
     def _conditions(self, messages: Anything, path: str, depth: int) -> tuple[Condition, ...]:
         return tuple(

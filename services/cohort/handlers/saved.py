@@ -36,7 +36,8 @@ class Saved(Handlers):
         sent = request.cohort
         listed = await asyncio.to_thread(read_list, sent)
         frozen = sent.static and sent.HasField("rule")
-        fields = read_fields(
+        fields = await asyncio.to_thread(
+            read_fields,
             sent,
             ("name", "description") if listed is not None and not frozen else UPDATABLE,
             self._engine.calendar,
@@ -77,7 +78,7 @@ class Saved(Handlers):
             key = self._lists.keep(request, records) if len(records) > limit else b""
         stop = min(first + limit, len(records))
         return cohort_pb2.ListCohortsResponse(
-            cohorts=[write_cohort(record) for record in records[first:stop]],
+            cohorts=await asyncio.to_thread(lambda: list(map(write_cohort, records[first:stop]))),
             next_page_token=self._lists.token(key, stop) if stop < len(records) else "",
         )
 
@@ -90,7 +91,7 @@ class Saved(Handlers):
             raise Invalid(
                 "INVALID_UPDATE_MASK", f"name what to change: {', '.join(UPDATABLE)}", "update_mask"
             )
-        changed = read_fields(sent, tuple(paths), self._engine.calendar)
+        changed = await asyncio.to_thread(read_fields, sent, tuple(paths), self._engine.calendar)
 
         def replace(changes: Change) -> tuple[CohortRecord, CohortRecord]:
             before = changes.current(sent.cohort_id, sent.etag)
