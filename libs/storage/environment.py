@@ -26,11 +26,14 @@ import lmdb
 
 from libs.errors import Fault, Overloaded, Unavailable
 from libs.storage.rewrite import rewrite
+from libs.storage.wipe import wipe
 
 MAP_BYTES = 1 << 40
 """Address space, not memory or disk: 1 TiB, far above what one project's log can reach on one disk."""
 MAX_READERS = 512
 META = b"meta"
+UNWIPED = b"unwiped"
+"""In the table of single values: something was deleted that must not stay in the file."""
 PROBE = b"probe"
 LOCK_BYTES = 1 << 16
 """More than LMDB's table of so many readers takes. Were it sparse, as LMDB makes it, a new reader on a full disk
@@ -224,6 +227,29 @@ class Environment:
             txn.put(PROBE, bytes(PROBE_BYTES), db=self._meta)
         with self.write() as txn:
             txn.delete(PROBE, db=self._meta)
+
+    def mark_erased(self, txn: Any) -> None:
+        """Note, in the transaction that deletes it, that something must not stay in the file: see `wipe`."""
+        txn.put(UNWIPED, os.urandom(8), db=self._meta)
+
+    def needs_wipe(self) -> bool:
+        """Say whether there is something that was deleted and must not stay in the file."""
+        with self.read() as txn:
+            return txn.get(UNWIPED, db=self._meta) is not None
+
+    def wipe(self) -> int:
+        """Overwrite what is not in use in the file; return how many bytes. For whoever may write.
+
+        Writers wait while the file is read once. Raises `libs.storage.wipe.WipeError`: try again later.
+        """
+        with self.read() as txn:
+            mark = txn.get(UNWIPED, db=self._meta)
+        wiped = wipe(self._environment, self.folder / "data.mdb")
+        if mark is not None:
+            with self.write() as txn:
+                if txn.get(UNWIPED, db=self._meta) == mark:  # nothing was deleted meanwhile
+                    txn.delete(UNWIPED, db=self._meta)
+        return wiped
 
     def disk_bytes(self) -> int:
         """Return what the data file takes on disk: it is sparse."""

@@ -1,0 +1,240 @@
+"""What is left in an LMDB file of what was deleted? Behind a wipe, nothing: what no page in use holds is zeros.
+
+LMDB never writes over a page in use: a change goes to other pages, and the old ones stay as they were until they
+are used again, as does what was deleted from the middle of a page. A copy would leave both behind, but other
+processes map the file they have opened. So what is not in use is overwritten where it lies, while the one write
+transaction there can be is held: pages that the newest tree does not reach, the gap in the middle of a page, the
+rest behind a long value. No reader looks there.
+
+Nothing is written unless all agrees: LMDB's own counts of the pages of every table with the pages found, no page
+reached twice, none of them on LMDB's list of free pages, and no reader left that sees an older tree. The format
+is that of LMDB 0.9 (data version 1), tables without duplicates, 64 bits, little-endian.
+
+    WipeError
+    ├── Busy               a reader holds an older tree: try again later
+    └── UnknownFormat      this is not the format described here: nothing was written
+"""
+
+import mmap
+import os
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAGIC = 0xBEEFC0DE
+DATA_VERSION = 1
+HEADER_BYTES = 16
+NODE_BYTES = 8
+META = struct.Struct("<IIQQ")
+META_END = struct.Struct("<QQ")
+TABLE = struct.Struct("<IHHQQQQQ")
+"""A table: page size (of the first), flags, depth, branch, leaf and overflow pages, entries, root."""
+BRANCH, LEAF, OVERFLOW = 1, 2, 4
+"""Kinds of page; nothing else may be there."""
+LONG_VALUE, SUBTABLE, DUPLICATES = 1, 2, 4
+"""Flags of a node: its value lies on pages of its own; is a table; is one of several."""
+NO_ROOT = (1 << 64) - 1
+WRITTEN_AT_ONCE = 1 << 20
+PATIENCE_SECONDS = 5.0
+"""How long to wait for readers of older trees; writers wait as long."""
+
+
+class WipeError(Exception):
+    """Nothing, or not all, was wiped."""
+
+
+class Busy(WipeError):
+    """A reader holds an older tree."""
+
+
+class UnknownFormat(WipeError):
+    """The file is not as described here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    flags: int
+    branches: int
+    leaves: int
+    overflows: int
+    root: int
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What the newest tree reaches: `used` pages, (pages,) bool, and the spans of bytes in them that hold nothing."""
+
+    data: mmap.mmap
+    page_bytes: int
+    used: NDArray[np.bool_]
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    subtables: list[_Table] = field(default_factory=list)
+
+    def table(self, table: _Table) -> list[tuple[int, NDArray[np.int64]]]:
+        """Walk a table; return where its leaves begin, each with where its nodes are."""
+        counts = {BRANCH: 0, LEAF: 0, OVERFLOW: 0}
+        leaves = []
+        left = [] if table.root == NO_ROOT else [table.root]
+        while left:
+            page = left.pop()
+            kind, places = self._page(page)
+            counts[kind] += 1
+            start = page * self.page_bytes
+            words = np.frombuffer(self.data, "<u2", self.page_bytes // 2, start)
+            nodes = places // 2
+            if kind == BRANCH:
+                low, high = words[nodes].astype(np.int64), words[nodes + 1].astype(np.int64)
+                left += (low | high << 16 | words[nodes + 2].astype(np.int64) << 32).tolist()
+                continue
+            flags = words[nodes + 2]
+            if (flags & DUPLICATES).any():
+                raise UnknownFormat("a table with duplicates")
+            for place in np.flatnonzero(flags).tolist():
+                counts[OVERFLOW] += self._special(start + int(places[place]), int(flags[place]))
+            leaves.append((start, places))
+        if (counts[BRANCH], counts[LEAF], counts[OVERFLOW]) != (
+            table.branches,
+            table.leaves,
+            table.overflows,
+        ):
+            raise UnknownFormat("a table has other pages than it says")
+        return leaves
+
+    def values(self, leaves: list[tuple[int, NDArray[np.int64]]]) -> Iterator[bytes]:
+        """Yield the values of some leaves."""
+        for node in (start + place for start, places in leaves for place in places.tolist()):
+            low, high, flags, key_bytes = struct.unpack_from("<HHHH", self.data, node)
+            value = node + NODE_BYTES + key_bytes
+            if flags == LONG_VALUE:
+                value = struct.unpack_from("<Q", self.data, value)[0] * self.page_bytes + HEADER_BYTES
+            yield self.data[value : value + (low | high << 16)]
+
+    def _page(self, page: int) -> tuple[int, NDArray[np.int64]]:
+        """Mark a page of a tree; return its kind and where its nodes are."""
+        self._mark(page, 1)
+        start = page * self.page_bytes
+        number, _, kind, low, high = struct.unpack_from("<QHHHH", self.data, start)
+        inside = HEADER_BYTES <= low <= high <= self.page_bytes
+        if number != page or kind not in (BRANCH, LEAF) or not inside:
+            raise UnknownFormat("a page of a tree is none")
+        self.gaps.append((start + low, start + high))
+        places = np.frombuffer(self.data, "<u2", (low - HEADER_BYTES) // 2, start + HEADER_BYTES).astype(
+            np.int64
+        )
+        if len(places) and (int(places.min()) != high or int(places.max()) > self.page_bytes - NODE_BYTES):
+            raise UnknownFormat("a node lies outside its page")
+        return kind, places
+
+    def _special(self, node: int, flags: int) -> int:
+        """Take in a node that has more than a value; return how many pages of its own it has."""
+        low, high, _, key_bytes = struct.unpack_from("<HHHH", self.data, node)
+        value = node + NODE_BYTES + key_bytes
+        if flags == SUBTABLE:
+            self.subtables.append(_read_table(self.data, value))
+            return 0
+        if flags != LONG_VALUE:
+            raise UnknownFormat("a node of an unknown kind")
+        (page,) = struct.unpack_from("<Q", self.data, value)
+        start = page * self.page_bytes
+        if not 1 < page < len(self.used):
+            raise UnknownFormat("a value lies outside the file")
+        number, _, kind, pages = struct.unpack_from("<QHHI", self.data, start)
+        end, held = start + pages * self.page_bytes, start + HEADER_BYTES + (low | high << 16)
+        if number != page or kind != OVERFLOW or held > end:
+            raise UnknownFormat("a long value is none")
+        self._mark(page, pages)
+        self.gaps.append((held, end))
+        return int(pages)
+
+    def _mark(self, page: int, pages: int) -> None:
+        if not 1 < page <= len(self.used) - pages or self.used[page : page + pages].any():
+            raise UnknownFormat("a page is reached twice, or lies outside the file")
+        self.used[page : page + pages] = True
+
+
+def wipe(environment: Any, path: Path) -> int:
+    """Overwrite what is not in use in the file of an `lmdb.Environment`; return how many bytes that were not zero.
+
+    Writers wait until it is done: the file is read once. For the one process that writes. Raises `WipeError`.
+    """
+    environment.reader_check()
+    with environment.begin(write=True) as txn:
+        _wait_for_readers(environment, txn.id() - 1)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)  # goes with the last array over it
+            wiped = _overwrite(descriptor, data, _unused(data, txn.id() - 1))
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+            txn.abort()
+    return wiped
+
+
+def _wait_for_readers(environment: Any, newest: int) -> None:
+    """Return when all readers see the newest tree; who begins later does anyhow. Raises `Busy`."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while any(seen < newest for seen in _seen(environment.readers())):
+        if time.monotonic() > until:
+            raise Busy("a reader holds an older state of the data; a backup, for instance")
+        time.sleep(0.002)
+
+
+def _seen(readers: str) -> list[int]:
+    """Return the transactions that active readers see, by LMDB's table of them: pid, thread, transaction."""
+    rows = [line.split() for line in readers.splitlines()[1:]]
+    return [int(row[2]) for row in rows if len(row) == 3 and row[2] != "-"]
+
+
+def _read_table(data: mmap.mmap, offset: int) -> _Table:
+    _, flags, _, branches, leaves, overflows, _, root = TABLE.unpack_from(data, offset)
+    return _Table(flags, branches, leaves, overflows, root)
+
+
+def _unused(data: mmap.mmap, newest: int) -> list[tuple[int, int]]:
+    """Return the spans of bytes, first and behind the last, that the tree of a transaction does not use."""
+    page_bytes: int = TABLE.unpack_from(data, HEADER_BYTES + META.size)[0]
+    metas = {}
+    if page_bytes not in (1 << bits for bits in range(9, 17)):
+        raise UnknownFormat("no page size")
+    for start in (0, page_bytes):
+        magic, version, _, _ = META.unpack_from(data, start + HEADER_BYTES)
+        if (magic, version) != (MAGIC, DATA_VERSION):
+            raise UnknownFormat("another format of LMDB")
+        tables = start + HEADER_BYTES + META.size
+        last, transaction = META_END.unpack_from(data, tables + 2 * TABLE.size)
+        metas[transaction] = (_read_table(data, tables), _read_table(data, tables + TABLE.size), last)
+    if max(metas) != newest:
+        raise UnknownFormat("the newest tree is of another transaction")
+    free_table, main, last = metas[newest]
+    if len(data) < (last + 1) * page_bytes:
+        raise UnknownFormat("the file is cut short")
+    walk = _Walk(data, page_bytes, np.zeros(last + 1, np.bool_))
+    free = [np.frombuffer(value, "<u8")[1:] for value in walk.values(walk.table(free_table))]
+    walk.table(main)
+    for table in tuple(walk.subtables):
+        walk.table(table)
+    walk.used[:2] = True
+    if any(walk.used[pages.astype(np.int64)].any() for pages in free):
+        raise UnknownFormat("a page in use is on the list of free ones")
+    edges = np.flatnonzero(np.diff(walk.used.astype(np.int8), prepend=1, append=1)) * page_bytes
+    spans = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    return [*walk.gaps, *spans, ((last + 1) * page_bytes, len(data))]
+
+
+def _overwrite(descriptor: int, data: mmap.mmap, spans: list[tuple[int, int]]) -> int:
+    """Write zeros over such spans as hold anything else; return how many bytes those are."""
+    wiped = 0
+    for first, end in spans:
+        for start in range(first, end, WRITTEN_AT_ONCE):
+            size = min(WRITTEN_AT_ONCE, end - start)
+            if np.frombuffer(data, np.uint8, size, start).any():
+                os.pwrite(descriptor, bytes(size), start)
+                wiped += size
+    return wiped
