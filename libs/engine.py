@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from libs.clock import Clock
-from libs.errors import Invalid, OutOfRange, Refused
+from libs.compaction import Compacted, Compactions, Compactor
+from libs.errors import Invalid, OutOfRange, Refused, Unavailable
 from libs.events.batch import Scalar
 from libs.events.commit import Receipt, Submission
 from libs.events.erasures import Erasure, no_such_erasure
@@ -29,13 +30,14 @@ from libs.index.completion import Completion
 from libs.index.evaluate import Evaluation, NodeCost
 from libs.index.index import SEAL_ROWS, Index
 from libs.index.keeper import Keeper
-from libs.index.loading import load
+from libs.index.loading import TRIES, load
 from libs.index.matches import Found, matches
 from libs.index.plan import Did, Plan
 from libs.index.profile_store import ProfileStore
 from libs.index.snapshot import Snapshot
 from libs.index.store import SegmentStore
 from libs.storage.requests import RequestIds
+from libs.storage.wipe import Busy
 
 SHARD = "0"
 """The name of the one shard there is."""
@@ -74,10 +76,20 @@ def _nothing() -> None:
 
 
 class Engine:
-    """One project's customers. With a `writer` it also takes events; without, another process does."""
+    """One project's customers. `writable`, it also takes events; else another process does.
+
+    With `compact_every`, in seconds, what is left of erased customers is removed at once and then so often.
+    """
 
     def __init__(
-        self, log: EventLog, calendar: Calendar, clock: Clock, *, writable: bool, seal_rows: int = SEAL_ROWS
+        self,
+        log: EventLog,
+        calendar: Calendar,
+        clock: Clock,
+        *,
+        writable: bool,
+        seal_rows: int = SEAL_ROWS,
+        compact_every: float = 0.0,
     ) -> None:
         self.calendar = calendar
         self.epoch = log.log_id
@@ -95,17 +107,37 @@ class Engine:
         self._requests = RequestIds(log.environment)
         self._lock = threading.Lock()
         self._closed = False
-        load(self._index, self._store, log, _nothing)
+        masked = self._load()
         self._profiles = ProfileStore(self._store.folder, log.log_id, writable=writable)
         self._index.profiles, self._profiled = self._profiles.load(log.end())
         for changed in log.profiles_between(self._profiled, self._index.position):
             self._index.profiles.update(changed)
-        with log.environment.read() as txn:
-            self._index.erase(log.erasures.masked(txn))
+        self._index.erase(masked)
         log.refresh()
         self._keeper = Keeper(self.catch_up) if writable else None
         committed = self._keeper.wake if self._keeper else _nothing
         self._writer = Writer(log, clock, committed=committed) if writable else None
+        self._compactor = (
+            Compactor(log, self._index, self._writer, self.catch_up, self._rewrite_profiles)
+            if self._writer
+            else None
+        )
+        self._compactions: Compactions | None = None
+        if self._writer and compact_every:
+            self._compactions = Compactions(self.wants_compaction, self.compact, compact_every)
+
+    def _load(self) -> NDArray[np.uint32]:
+        """Start from the segments there are; return who may still be in them though erased, ascending.
+
+        Who is removed from them meanwhile by another process is in those the manifest names then, or is returned.
+        """
+        masked = self._log.masked()
+        for _ in range(TRIES):
+            load(self._index, self._store, self._log, _nothing)
+            masked = np.union1d(masked, self._log.masked())
+            if self._store.writable or not self._store.changed():
+                break
+        return masked
 
     def append(self, submission: Submission) -> Future[Receipt]:
         """Take events and profiles; a receipt means on disk. Raises `Overloaded`, `Unavailable`."""
@@ -135,8 +167,30 @@ class Engine:
     def _catch_up(self) -> None:
         self._replay()
         store = self._store
-        if not store.writable and self._index.tail_rows >= self._seal_rows and store.changed():
+        full = self._index.tail_rows >= self._seal_rows
+        if store.writable or not (full or self._index.erased) or not store.changed():
+            return
+        if full or self._index.holds_erased():
             load(self._index, store, self._log, self._replay)
+
+    def compact(self) -> Compacted:
+        """Remove what is left of erased customers, and wait. Raises `Overloaded`, `Unavailable`; begin again then."""
+        if self._compactor is None:
+            raise Refused("READ_ONLY", "this process reads the event log; ask the ingest service")
+        try:
+            return self._compactor.run()
+        except Busy as error:
+            raise Unavailable("STORAGE_BUSY", f"{error}; try again when it is done") from error
+
+    def wants_compaction(self) -> bool:
+        """Say whether anything is left of erased customers, for who may remove it."""
+        return self._compactor is not None and self._compactor.is_due()
+
+    def _rewrite_profiles(self) -> None:
+        with self._lock:
+            profiles, position = self._index.profiles, self._index.position
+            view, counted = profiles.view(), profiles.changes
+        self._profiles.rewrite(view, position, counted)
 
     def _replay(self) -> None:
         self._caught_up = self._clock()
@@ -253,6 +307,7 @@ class Engine:
         """
         with self._log.environment.write() as txn:
             now = self._clock()
+            self._log.environment.mark_erased(txn)
             if request and self._requests.find(txn, *request, now) is not None:
                 return
             if not self._log.erasures.confirm(txn, key):
@@ -281,6 +336,8 @@ class Engine:
         if self._closed:
             return
         self._closed = True
+        if self._compactions:
+            self._compactions.end()
         if self._writer:
             self._writer.close()
         if self._keeper:
@@ -288,4 +345,8 @@ class Engine:
             self.catch_up()
         self._profiles.close(self._index.profiles, self._index.position)
         self._index.close()
+        if self._compactor:
+            self._compactor.close()
+        if self._compactions:
+            self._compactions.join()
         self._log.close()

@@ -64,6 +64,8 @@ class Options:
     limits: Limits = DEFAULT_LIMITS
     call_level: str = "debug"
     """The level of the line that each call gets in the log."""
+    compact_every: float = 3600.0
+    """Seconds between compactions, of what is left of erased customers; 0: only on demand."""
 
 
 class Process:
@@ -169,7 +171,11 @@ class Process:
         """Open the project's log and the index over it, and catch up."""
         folder = self.options.data_dir / "events" / project.project_id
         engine = Engine(
-            EventLog(folder, readonly=not writable), Calendar(project.zone), self.clock, writable=writable
+            EventLog(folder, readonly=not writable),
+            Calendar(project.zone),
+            self.clock,
+            writable=writable,
+            compact_every=self.options.compact_every,
         )
         self.stack.callback(engine.close)
         self.engines.add(project.project_id, engine)

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from libs.cli import (
     catalog,
     cohorts,
+    compact,
     compare,
     customers,
     destinations,
@@ -107,6 +108,7 @@ compare.register(app)
 explain_command.register(app)
 watching.register(app)
 catalog.register(app)
+compact.register(app)
 status.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(customers.app, name="customers")

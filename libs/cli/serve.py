@@ -60,6 +60,15 @@ Metrics = Annotated[
     ),
 ]
 
+CompactEvery = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        min=0.0,
+        help="How often to remove from disk what is left of erased customers, if anything is, beside at the start; "
+        "0: only by `cohort compact`.",
+    ),
+]
 MasterKeyFile = Annotated[
     Path | None,
     typer.Option(
@@ -121,6 +130,7 @@ def serve(
     data_dir: DataDir = DEFAULT_DATA,
     listen: Listen = DEFAULT_LISTEN,
     time_zone: TimeZone = None,
+    compact_every: CompactEvery = 3600.0,
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
     destination_host: DestinationHost = None,
@@ -147,6 +157,7 @@ def serve(
         insecure,
         allow_plaintext,
         time_zone=time_zone,
+        compact_every=compact_every,
         hosts=hosts,
         metrics=metrics,
         master_key_file=master_key_file,
@@ -158,6 +169,7 @@ def ingest(
     data_dir: DataDir = DEFAULT_DATA,
     listen: Listen = DEFAULT_LISTEN,
     time_zone: TimeZone = None,
+    compact_every: CompactEvery = 3600.0,
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
     metrics: Metrics = None,
@@ -178,6 +190,7 @@ def ingest(
         insecure,
         allow_plaintext,
         time_zone=time_zone,
+        compact_every=compact_every,
         metrics=metrics,
         guards=Guards(tuple(limit or ()), log_level, log_calls),
     )
@@ -252,6 +265,7 @@ def _run(
     hosts: tuple[str, ...] = (),
     metrics: str | None = None,
     master_key_file: Path | None = None,
+    compact_every: float = 0.0,
 ) -> None:
     """Check the options, then serve until told to stop."""
     from libs.cli.compose import Options, Process
@@ -282,6 +296,7 @@ def _run(
         _master_key(master_key_file),
         limits,
         guards.log_calls.value,
+        compact_every,
     )
 
     async def main() -> None:

@@ -5,6 +5,7 @@ receipt again; either all of a group is on disk or nothing. Neighbours: `libs.ev
 `libs.events.dedupe` remembers ids, `libs.events.encode` makes columns.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,11 +56,18 @@ class Submission:
 
     batch: Batch | None = None
     upserts: list[Upsert] = field(default_factory=list)
+    task: Callable[[], object] | None = None
+    """Something to do between commits, in their thread; such a request has nothing else."""
     erase: list[str] = field(default_factory=list)
     """Customers to erase; such a request has nothing else, and a commit of its own."""
     rejected: list[Refusal] = field(default_factory=list)
     request: tuple[str, bytes] | None = None
     receipt: Future[Receipt] = field(default_factory=Future)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it shares a commit with no other."""
+        return bool(self.erase) or self.task is not None
 
     @property
     def rows(self) -> int:
@@ -213,6 +221,8 @@ class Committer:
         for number in numbers:
             txn.delete(number.to_bytes(4, "big"), db=self._log.environment["profiles"])
         ids = [customer_id for _, customer_id in found]
+        if found:
+            self._log.environment.mark_erased(txn)
         self._log.erasures.record(txn, numbers, ids, now, self._position.revision + 1)
         return np.array(numbers, np.uint32)
 
@@ -273,3 +283,8 @@ class Committer:
         for dictionary in self._log.dictionaries:
             if (closing or not self._keeper.busy) and dictionary.wants_index(closing=closing):
                 self._keeper.submit(dictionary.write_index)
+
+    def write_indexes(self) -> list[Future[None]]:
+        """Bring the files of dictionaries that want it up to date, in the background; return what to wait for."""
+        wanting = [each for each in self._log.dictionaries if each.wants_index()]
+        return [self._keeper.submit(dictionary.write_index) for dictionary in wanting]

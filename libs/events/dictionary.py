@@ -3,11 +3,13 @@
 A number once given stays, on disk and in memory. Entries are given out before they are on disk; each commit
 writes those that are not there yet, so a commit that failed leaves only numbers that the next one writes.
 On disk: first number (4 bytes, big-endian) → msgpack list of the strings from there. A short list is written
-again with what is new, so that many small commits do not leave many to read.
+again with what is new, so that many small commits do not leave many to read. A string that was dropped is zeros
+of the same length there, so that nothing else moves; its number is never given again.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -21,22 +23,32 @@ CHUNK_BYTES = 2000
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[str]).decode
+_decode_any = msgspec.msgpack.Decoder().decode
+
+Gone: TypeAlias = bytes | None
+"""What stands in the place of a string that was dropped."""
 
 
 class Dictionary:
     """Strings and their numbers, kept in one LMDB table. One thread may add while others look up.
 
+    `table` is its handle, or returns it: the handle of an environment that may be opened anew is asked for each time.
     `index` finds the strings there were when it was written; they come into the dict as they are asked for.
     """
 
     def __init__(self, table: Any, index: StringIndex | None = None) -> None:
-        self._table = table
+        self._handle = table
         self._index = index
         self._strings: list[str] = []
         self._numbers: dict[str, int] = {}
         self._saved = 0
         self._chunk = self._written = (0, 0)
         self._retired: set[int] = set()
+        self._gone: dict[int, Gone] = {}
+
+    @property
+    def _table(self) -> Any:
+        return self._handle() if callable(self._handle) else self._handle
 
     def __len__(self) -> int:
         """Return how many strings there are, which is the number the next new one gets."""
@@ -97,10 +109,43 @@ class Dictionary:
         length = len(self._strings)
         if length > self._saved:
             first = self._open_chunk()
-            data = _encode(self._strings[first:length])
+            data = _encode(self._entries(first, length))
             txn.put(first.to_bytes(4, "big"), data, db=self._table)
             self._written = first, len(data)
         return length
+
+    def drop(self, txn: Any, numbers: Iterable[int]) -> dict[int, Gone]:
+        """Overwrite such of some strings as are on disk; return what to pass to `dropped` after the commit.
+
+        For the thread that adds, as what is dropped must not be given out before that.
+        """
+        gone: dict[int, Gone] = {}
+        left = sorted(number for number in numbers if number < self._saved and number not in self._gone)
+        touched: list[tuple[bytes, bytes, list[int]]] = []
+        for key, chunk in scan(txn, self._table) if left else ():
+            first = int.from_bytes(key, "big")
+            mine = left[bisect_left(left, first) : bisect_left(left, first + _length(chunk))]
+            if mine:
+                touched.append((key, chunk, mine))
+        for key, chunk, mine in touched:
+            first, entries = int.from_bytes(key, "big"), _decode_any(chunk)
+            for number in mine:
+                gone[number] = entries[number - first] = _zeros(self._strings[number])
+            txn.put(key, _encode(entries), db=self._table)
+        return gone
+
+    def dropped(self, gone: Mapping[int, Gone]) -> None:
+        """Record that strings are on disk no more. Who holds their numbers can still read them from memory."""
+        self.retire(gone)
+        self._gone.update(gone)
+        if self._index:
+            self._index.outdated = True
+
+    def unused(self, used: NDArray[np.bool_]) -> list[int]:
+        """Return the numbers on disk that are not marked in `used`, (n,) bool, and were not dropped before."""
+        marked = np.zeros(self._saved, np.bool_)
+        marked[: len(used)] = used[: self._saved]
+        return [number for number in np.flatnonzero(~marked).tolist() if number not in self._gone]
 
     def saved(self, length: int) -> None:
         """Record that the first `length` strings are on disk."""
@@ -115,13 +160,41 @@ class Dictionary:
         known = len(self._strings)
         for key, chunk in scan(txn, self._table, self._open_chunk().to_bytes(4, "big")):
             first, held = int.from_bytes(key, "big"), len(self._strings)
-            self._strings += _decode(chunk)[held - first :]
+            try:
+                self._strings += _decode(chunk)[held - first :]
+            except msgspec.ValidationError:
+                self._load_gone(first, _decode_any(chunk))
             self._chunk = first, len(chunk)
         self._saved = len(self._strings)
         if self._index and not known:
             self._index.open(self._strings)
             known = self._index.count
         self._numbers.update(zip(self._strings[known:], range(known, self._saved), strict=True))
+        self._written = self._chunk
+        if self._gone and self._numbers.get("") in self._gone:
+            del self._numbers[""]
+            self._find_empty()
+
+    def _load_gone(self, first: int, entries: list[Any]) -> None:
+        """Read a list of which some strings were dropped."""
+        for number, entry in enumerate(entries, first):
+            there = isinstance(entry, str)
+            if not there:
+                self._gone[number] = entry
+                self._retired.add(number)
+            if number >= len(self._strings):
+                self._strings.append(entry if there else "")
+
+    def _find_empty(self) -> None:
+        """Look for the number of "", for which strings that were dropped have passed."""
+        for number, string in enumerate(self._strings):
+            if not string and number not in self._retired:
+                self._numbers[""] = number
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether its file has nothing of strings that were dropped."""
+        return self._index is None or not (self._index.outdated and self._index.exists())
 
     def wants_index(self, *, closing: bool = False) -> bool:
         """Say whether `write_index` would spare the next start work that is worth it."""
@@ -130,7 +203,19 @@ class Dictionary:
     def write_index(self) -> None:
         """Write the index of the strings that are on disk; beside a thread that adds. Raises OSError."""
         if self._index:
-            self._index.write(self._strings, self._saved)
+            strings = self._strings
+            if self._gone:
+                strings = strings.copy()
+                for number in self._gone:
+                    strings[number] = ""
+            self._index.write(strings, self._saved)
+
+    def _entries(self, first: int, end: int) -> list[str | Gone]:
+        """Return what is to be on disk of some strings."""
+        entries: list[str | Gone] = list(self._strings[first:end])
+        for number in self._gone.keys() & range(first, end) if self._gone else ():
+            entries[number - first] = self._gone[number]
+        return entries
 
     @property
     def _indexed(self) -> int:
@@ -156,3 +241,18 @@ class Dictionary:
             known = self._strings[number]
             if known == strings[place] and number not in self._retired:
                 self._numbers[known] = number
+
+
+def _length(chunk: bytes) -> int:
+    """Return how many strings a list has, by how its msgpack begins."""
+    if chunk[0] < 0xDC:
+        return chunk[0] & 15
+    return int.from_bytes(chunk[1:3] if chunk[0] == 0xDC else chunk[1:5], "big")
+
+
+def _zeros(string: str) -> Gone:
+    """Return what takes exactly the room of a string: bytes have two to five in front, a string of up to 31 one."""
+    length = len(string.encode())
+    if not length:
+        return None
+    return bytes(length - 1 if length < 32 else length)

@@ -40,8 +40,15 @@ class Erasures:
     """The erasures of one log."""
 
     def __init__(self, environment: Environment) -> None:
-        self._pending = environment["erasures"]
-        self._erased = environment["erased"]
+        self._environment = environment
+
+    @property
+    def _pending(self) -> Any:
+        return self._environment["erasures"]
+
+    @property
+    def _erased(self) -> Any:
+        return self._environment["erased"]
 
     def record(self, txn: Any, customers: Sequence[int], ids: Sequence[str], now: int, revision: int) -> None:
         """Note that these were erased by the commit of a revision."""

@@ -25,9 +25,14 @@ class Keeper:
         """Whether it is at work."""
         return self._task is not None and not self._task.done()
 
-    def submit(self, task: Callable[[], None]) -> None:
+    def submit(self, task: Callable[[], None]) -> Future[None]:
         """Do something when what is being done is done."""
         self._task = self._executor.submit(_logged, task)
+        return self._task
+
+    def do(self, task: Callable[[], None]) -> None:
+        """Do something when what is being done is done, and wait for it. Raises what it raises. From any thread."""
+        self._executor.submit(task).result()
 
     def wait(self) -> None:
         """Return when nothing is to be done any more."""

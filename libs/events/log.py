@@ -21,7 +21,7 @@ from libs.events import block as blocks
 from libs.events import erasures
 from libs.events import profile as profiles
 from libs.events.batch import Kind, Scalar
-from libs.events.block import Block
+from libs.events.block import NOBODY, Block
 from libs.events.dictionary import Dictionary
 from libs.events.erasures import Erasures
 from libs.events.profile import Profiles
@@ -90,6 +90,15 @@ class EventLog:
             self._load_dictionaries(txn)
             self.customers.retire(self.erasures.masked(txn).tolist())
 
+    def masked(self) -> NDArray[np.uint32]:
+        """Return who was erased and not yet removed, ascending, (n,) uint32; nobody finds them by id any more."""
+        with self.environment.read() as txn:
+            self._refresh(txn)
+            found = self.erasures.masked(txn)
+            if self._readonly:
+                self.customers.retire(found.tolist())
+        return found
+
     def _identify(self) -> None:
         with self.environment.write() as txn:
             for key in (b"log_id", b"seed"):
@@ -102,7 +111,7 @@ class EventLog:
     def _dictionary(self, table: str) -> Dictionary:
         path = self.environment.folder / "dictionaries" / table
         index = StringIndex(path, self.log_id, self.seed, readonly=self._readonly)
-        return Dictionary(self.environment[table], index)
+        return Dictionary(lambda: self.environment[table], index)
 
     @property
     def dictionaries(self) -> tuple[Dictionary, Dictionary, Dictionary]:
@@ -137,6 +146,10 @@ class EventLog:
         """Write the block of a commit that ends at `position`. For the writer."""
         txn.put(join_key(first_row, position.revision), data, db=self.environment["blocks"])
         txn.put(END, join_key(position.rows, position.revision), db=self.environment.meta)
+
+    def replace(self, txn: Any, block: Block, data: bytes) -> None:
+        """Write what is left of a block in its place."""
+        txn.put(join_key(block.first_row, block.revision), data, db=self.environment["blocks"])
 
     def changes(self, since: Position, profiles_behind: int = 0) -> Iterator[Changes]:
         """Yield what was committed behind a position, in gulps, up to what is committed now.
@@ -281,6 +294,8 @@ class EventLog:
         return [events[place] for place in back]
 
     def _event(self, found: Block, row: int) -> LoggedEvent:
+        if found.customers[row] == NOBODY:  # erased since its row was asked for
+            return LoggedEvent("", 0, "", {})
         data: dict[str, Scalar] = {}
         for column in found.columns:
             place = row

@@ -49,6 +49,8 @@ class StringIndex:
         self.count = 0
         self._base: Run | None = None
         self._base_count = 0
+        self.outdated = False
+        """Whether strings were dropped that the file still has the hashes of."""
 
     def open(self, strings: Sequence[str]) -> None:
         """Map the file, where there is one of these strings: the first so many of them."""
@@ -69,6 +71,10 @@ class StringIndex:
         self._run = self._base = run
         self.count = self._base_count = meta.count
 
+    def exists(self) -> bool:
+        """Say whether there is a file."""
+        return self._path.exists()
+
     def _fits(self, run: Run, strings: Sequence[str], meta: _Meta) -> bool:
         """Say whether the file's last string is this dictionary's: a log may have been put back and gone on."""
         last = strings[meta.count - 1]
@@ -85,22 +91,26 @@ class StringIndex:
 
     def wanted(self, count: int, *, closing: bool = False) -> bool:
         """Say whether to write the file again, for a dictionary of `count` strings on disk."""
+        if self.outdated and self._base:
+            return True
         new = count - self._base_count
         return new >= LEAST and new * GROWTH * (8 if closing else 1) >= count
 
     def write(self, strings: list[str], count: int) -> None:
         """Write the file for the first `count` strings. Raises OSError. What is mapped stays as it is."""
-        fresh = strings[self._base_count : count]
+        base, known = (None, 0) if self.outdated else (self._base, self._base_count)
+        fresh = strings[known:count]
         hashes = np.empty(len(fresh), np.uint64)
         for first in range(0, len(fresh), HASHED_AT_ONCE):
             some = fresh[first : first + HASHED_AT_ONCE]
             hashes[first : first + len(some)] = hash_strings(some, self._seed, len(some))
-        run = make_run(hashes, np.arange(self._base_count, count, dtype=np.uint32))
-        if self._base:
-            run = merge([self._base, run])
+        run = make_run(hashes, np.arange(known, count, dtype=np.uint32))
+        if base:
+            run = merge([base, run])
         self._path.parent.mkdir(exist_ok=True)
         meta = msgspec.to_builtins(_Meta(self._log_id, count))
         failpoints.hit("strings")
         arrays.write(self._path, KIND, VERSION, meta, run.arrays())
         self._base = Run(**arrays.open_arrays(self._path, KIND, VERSION, verify=False).arrays)
         self._base_count = count
+        self.outdated = False

@@ -77,6 +77,10 @@ class Writer:
             self._queue.put(submission)
         return submission.receipt
 
+    def do(self, task: Callable[[Committer], None]) -> None:
+        """Have something done between two commits, and wait for it. Raises what it raises, and `Unavailable`."""
+        self.submit(Submission(task=lambda: task(self._committer))).result()
+
     def close(self) -> None:
         """Commit what waits, then end the thread."""
         with self._lock:
@@ -99,7 +103,7 @@ class Writer:
         An erasure is alone: what was sent before it is of the old customer, what comes behind it of a new one.
         """
         group, items = [first], first.items
-        if first.erase:
+        if first.is_alone:
             return group
         ids = {first.request and first.request[0]}
         while items < MAX_COMMIT_ITEMS:
@@ -110,7 +114,7 @@ class Writer:
             if submission is None:
                 self._queue.put(None)  # it stays the last: nothing is queued once closed
                 break
-            if submission.erase:
+            if submission.is_alone:
                 self._held = submission
                 break
             if submission.request:
@@ -124,6 +128,14 @@ class Writer:
 
     def _answer(self, group: list[Submission]) -> None:
         if not group:
+            return
+        if (task := group[0].task) is not None:
+            try:
+                task()
+            except Exception as error:
+                group[0].receipt.set_exception(error)
+            else:
+                group[0].receipt.set_result(Receipt(0, 0))
             return
         try:
             receipts = self._committer.commit(group, self._clock())

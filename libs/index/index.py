@@ -75,6 +75,7 @@ class Index:
         self._covered = Position()
         self._everybody = BitMap()
         self._erased = BitMap()
+        self._purged = BitMap()
         self._latest = EVER
         self._snapshot: Snapshot | None = None
         self._lock = threading.Lock()
@@ -137,6 +138,19 @@ class Index:
         return self._erased
 
     @property
+    def purged(self) -> BitMap:
+        """Those of the erased whose events the log has no more, so no part need have them. Not to be changed."""
+        return self._purged
+
+    def holds_erased(self) -> bool:
+        """Say whether some segment has events of who was erased."""
+        return bool(self._erased) and any(
+            segment.customers.intersect(self._erased)
+            for segments in self.segments().values()
+            for segment in segments
+        )
+
+    @property
     def tail_rows(self) -> int:
         """How many events are in tails that are not frozen."""
         return sum(map(len, self._tails.values()))
@@ -168,14 +182,27 @@ class Index:
             self._frozen.remove(frozen)
             self._snapshot = None
 
-    def merged(self, parts: Sequence[Segment], whole: Segment) -> None:
-        """Put one segment in the place of neighbours."""
+    def merged(self, parts: Sequence[Segment], whole: Segment | None) -> None:
+        """Put one segment in the place of neighbours; none where nothing is left of them."""
+        number = parts[0].event_type
         with self._lock:
-            segments = self._segments[whole.event_type]
+            segments = self._segments[number]
             first = segments.index(parts[0])
-            after = (*segments[:first], whole, *segments[first + len(parts) :])
-            self._segments = {**self._segments, whole.event_type: after}
+            after = (*segments[:first], *([whole] if whole else ()), *segments[first + len(parts) :])
+            self._segments = {**self._segments, number: after}
             self._snapshot = None
+
+    def purge(self, customers: NDArray[np.uint32]) -> None:
+        """Remove the events of some who were erased, ascending, from every part and file: the log has none of them.
+
+        Raises what sealing raises, and `Unavailable`.
+        """
+        with self._lock:
+            self._purged = self._purged | roaring.from_sorted(customers)
+            kept = {number: tail.without(self._purged) for number, tail in self._tails.items()}
+            self._tails = {number: tail for number, tail in kept.items() if len(tail)}
+            self._snapshot = None
+        self._sealer.purge()
 
     def sealed_state(self) -> tuple[Position, list[Segment]]:
         """Return the segments there are, and the position up to which they hold all events."""

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from pyroaring import BitMap
+
 from libs import failpoints
 from libs.index.calendar import Calendar
-from libs.index.rows import concatenate
+from libs.index.rows import concatenate, without
 from libs.index.seal import seal
 from libs.index.segment import Segment
 from libs.index.store import SegmentStore, write
@@ -26,6 +28,8 @@ MAX_ROWS = 1 << 23
 PROCESS_ROWS = 500_000
 """A merge of more rows runs in a process: it takes longer than starting one."""
 NICE = 10
+NOTHING_LEFT = 3
+"""How a process ends where all events were of customers who are erased."""
 
 
 def due(segments: Sequence[Segment]) -> tuple[int, int] | None:
@@ -48,34 +52,47 @@ def due(segments: Sequence[Segment]) -> tuple[int, int] | None:
     return None
 
 
-def merge(segments: Sequence[Segment], calendar: Calendar) -> Segment:
-    """Make one segment of neighbours."""
+def merge(segments: Sequence[Segment], calendar: Calendar, erased: BitMap) -> Segment | None:
+    """Make one segment of neighbours without the events of who was erased; None where no other is left."""
     log_rows = (segments[0].head.log_rows[0], segments[-1].head.log_rows[1])
     rows = concatenate([each.rows() for each in segments])
+    if erased:
+        rows = without(rows, erased)
+    if not len(rows):
+        return None
     return seal(rows, segments[0].event_type, calendar, log_rows)
 
 
-def merge_in_process(segments: Sequence[Segment], store: SegmentStore) -> Segment:
-    """Make one segment of neighbours that have files, in another process; return it mapped."""
+def merge_in_process(segments: Sequence[Segment], store: SegmentStore, erased: BitMap) -> Segment | None:
+    """Do so with neighbours that have files, in another process; return the segment mapped."""
     name = store.new_name()
     names = [each.name for each in segments]
     command = [sys.executable, "-m", "libs.index.merge", str(store.folder), store.zone, name, *names]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
+    done = subprocess.run(
+        command, input=erased.serialize(), capture_output=True, check=False, start_new_session=True
+    )
+    if done.returncode == NOTHING_LEFT:
+        return None
     if done.returncode:
         store.discard([name])
-        raise RuntimeError(f"merging in a process ended with {done.returncode}: {done.stderr[-500:]}")
+        said = done.stderr[-500:].decode(errors="replace")
+        raise RuntimeError(f"merging in a process ended with {done.returncode}: {said}")
     return store.open(name, verify=False)
 
 
-def main(folder: str, zone: str, name: str, *names: str) -> None:
-    """Merge files of a folder into a new one of it."""
+def main(folder: str, zone: str, name: str, *names: str) -> int:
+    """Merge files of a folder into a new one of it; a bitmap of who was erased comes in. Return the exit code."""
     os.nice(NICE)
+    erased = BitMap.deserialize(sys.stdin.buffer.read())
     store = SegmentStore(Path(folder), "", zone, writable=False)
     segments = [store.open(each, verify=False) for each in names]
-    whole = merge(segments, Calendar(ZoneInfo(zone)))
+    whole = merge(segments, Calendar(ZoneInfo(zone)), erased)
+    if whole is None:
+        return NOTHING_LEFT
     failpoints.hit("merge.process")
     write(Path(folder), name, whole)
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

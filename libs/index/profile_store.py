@@ -81,6 +81,15 @@ class ProfileStore:
         view, counted = profiles.view(), profiles.changes
         self._keeper.submit(lambda: self._write(view, position, counted))
 
+    def rewrite(self, view: ProfileView, position: Position, counted: int) -> None:
+        """Write profiles, as they are at a position, over a file that has what was since erased. Raises OSError."""
+
+        def write() -> None:
+            if self._path.exists():
+                self._write(view, position, counted)
+
+        self._keeper.do(write)
+
     def close(self, profiles: ProfileTable, position: Position) -> None:
         """Write profiles where a start would have much to read otherwise, and end."""
         self._keeper.wait()

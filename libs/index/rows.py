@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pyroaring import BitMap
 
 from libs.events.batch import Kind
 from libs.index.condition import MISSING
@@ -41,6 +42,20 @@ class Rows:
         """Return the rows at some places (an index array or a slice), in that order."""
         columns = {key: column[places] for key, column in self.columns.items()}
         return Rows(self.customer[places], self.time[places], self.arrival[places], columns)
+
+
+def without(rows: Rows, customers: BitMap) -> Rows:
+    """Return the events of all but some customers, in order; a column that none of them has any more is left out."""
+    kept = ~np.isin(rows.customer, np.frombuffer(customers.to_array(), np.uint32))
+    if kept.all():
+        return rows
+    left = rows.take(kept)
+    held = {
+        key: column
+        for key, column in left.columns.items()
+        if not (np.isnan(column) if key[1] is Kind.NUMBER else column == EMPTY[key[1]]).all()
+    }
+    return Rows(left.customer, left.time, left.arrival, held)
 
 
 def concatenate(parts: list[Rows]) -> Rows:

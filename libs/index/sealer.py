@@ -6,21 +6,22 @@ because the disk is full, leaves things as they were and is tried again: answers
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 import structlog
 
 from libs import failpoints
-from libs.errors import frames
+from libs.errors import Unavailable, frames
 from libs.index.merge import PROCESS_ROWS, due, merge, merge_in_process
+from libs.index.rows import Rows, without
 from libs.index.seal import seal
 from libs.index.segment import Segment
 from libs.index.store import SegmentStore
 
 if TYPE_CHECKING:
-    from libs.index.index import Index
+    from libs.index.index import Frozen, Index
 
 log = structlog.get_logger()
 RETRY_SECONDS = 10.0
@@ -63,15 +64,30 @@ class Sealer:
         except Exception as error:
             _report(error)
 
-    def _submit(self, pool: ThreadPoolExecutor, step: Callable[[], None]) -> None:
+    def purge(self) -> None:
+        """Have every segment made anew that has events of who was erased, and wait. Raises `Unavailable`.
+
+        What is frozen comes first, so that nothing sealed before the erasure was known is missed.
+        """
+        for pool, step in ((self._sealing, _nothing), (self._merging, self._purge)):
+            future = self._submit(pool, step)
+            if future is None:
+                raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
+            try:
+                future.result()
+            except CancelledError:
+                raise Unavailable("SHUTTING_DOWN", "the server is shutting down") from None
+
+    def _submit(self, pool: ThreadPoolExecutor, step: Callable[[], None]) -> Future[None] | None:
         if self._closed:
-            return
+            return None
         try:
             future = pool.submit(step)
         except RuntimeError:  # a retry that comes when all is being closed
-            return
+            return None
         self._pending.add(future)
         future.add_done_callback(lambda done: self._done(done, pool, step))
+        return future
 
     def _done(self, done: Future[None], pool: ThreadPoolExecutor, step: Callable[[], None]) -> None:
         self._pending.discard(done)
@@ -96,7 +112,7 @@ class Sealer:
         made: list[Segment] = []
         log_rows = frozen.first_row, frozen.position.rows
         try:
-            for event_type, rows in frozen.tails.items():
+            for event_type, rows in self._present(frozen):
                 segment = seal(rows, event_type, self._index.calendar, log_rows)
                 made.append(self._store.keep(segment) if self._store else segment)
                 failpoints.hit("segment")
@@ -108,18 +124,41 @@ class Sealer:
         failpoints.hit("sealed")
         return True
 
+    def _present(self, frozen: "Frozen") -> Iterator[tuple[int, Rows]]:
+        """Yield the rows of each type, less those that the log has no more."""
+        purged = self._index.purged
+        for event_type, rows in frozen.tails.items():
+            kept = without(rows, purged) if purged else rows
+            if len(kept):
+                yield event_type, kept
+
     def _merge(self) -> None:
         """Merge until nothing is due."""
         for chosen in self._due():
-            if sum(map(len, chosen)) >= PROCESS_ROWS and self._store:
-                whole = merge_in_process(chosen, self._store)
-            else:
-                whole = merge(chosen, self._index.calendar)
-                whole = self._store.keep(whole) if self._store else whole
-            failpoints.hit("merge")
-            self._index.merged(chosen, whole)
-            failpoints.hit("merged")
+            self._remake(chosen)
             self._commit()
+
+    def _remake(self, chosen: Sequence[Segment]) -> None:
+        """Make one segment of neighbours and put it in their place."""
+        purged = self._index.purged
+        if sum(map(len, chosen)) >= PROCESS_ROWS and self._store:
+            whole = merge_in_process(chosen, self._store, purged)
+        else:
+            whole = merge(chosen, self._index.calendar, purged)
+            whole = self._store.keep(whole) if self._store and whole else whole
+        failpoints.hit("merge")
+        self._index.merged(chosen, whole)
+        failpoints.hit("merged")
+
+    def _purge(self) -> None:
+        purged = self._index.purged
+        for segments in self._index.segments().values():
+            for segment in segments:
+                if self._closed:
+                    raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
+                if segment.customers.intersect(purged):
+                    self._remake([segment])
+                    self._commit()
 
     def _due(self) -> Iterator[tuple[Segment, ...]]:
         found = True
@@ -142,3 +181,7 @@ class Sealer:
 def _report(error: BaseException) -> None:
     reason = error.strerror if isinstance(error, OSError) else ""
     log.error("sealing failed", error=type(error).__name__, reason=reason, where=frames(error))
+
+
+def _nothing() -> None:
+    pass

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyroaring import BitMap
 
 from libs.events.batch import Kind
 from libs.events.block import Block
-from libs.index.rows import DTYPES, EMPTY, ColumnKey, Rows
+from libs.index.rows import DTYPES, EMPTY, ColumnKey, Rows, without
 
 FIRST_CAPACITY = 1024
 BOOLS = np.array((1, 2), np.uint8)
@@ -73,6 +74,16 @@ class Tail:
         kept = self.view().take(
             slice(int(np.searchsorted(self._arrival[: self._rows], np.uint32(log_row))), None)
         )
+        tail = Tail()
+        if len(kept):
+            tail._adopt(kept)
+        return tail
+
+    def without(self, customers: BitMap) -> "Tail":
+        """Return the events of all but some customers, as a tail of its own; itself where it has none of theirs."""
+        kept = without(self.view(), customers)
+        if len(kept) == len(self):
+            return self
         tail = Tail()
         if len(kept):
             tail._adopt(kept)

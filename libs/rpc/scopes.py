@@ -41,6 +41,7 @@ _RPCS = {
     },
     "AdminService": {
         Scope.READ: "GetStatus",
+        Scope.MANAGE: "Compact",
         Scope.ADMIN: "CreateApiKey ListApiKeys RevokeApiKey CreateProject ListProjects GetProject",
     },
     # Served by plug-ins, whose keys are their own; here for plug-ins that are built on `libs.rpc`.

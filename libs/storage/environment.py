@@ -25,8 +25,9 @@ from typing import Any
 import lmdb
 
 from libs.errors import Fault, Overloaded, Unavailable
+from libs.storage.gate import Gate
 from libs.storage.rewrite import rewrite
-from libs.storage.wipe import wipe
+from libs.storage.wipe import Busy, wipe
 
 MAP_BYTES = 1 << 40
 """Address space, not memory or disk: 1 TiB, far above what one project's log can reach on one disk."""
@@ -34,6 +35,8 @@ MAX_READERS = 512
 META = b"meta"
 UNWIPED = b"unwiped"
 """In the table of single values: something was deleted that must not stay in the file."""
+PATIENCE_SECONDS = 1.0
+"""How long others wait for those inside, where the file is to be opened anew."""
 PROBE = b"probe"
 LOCK_BYTES = 1 << 16
 """More than LMDB's table of so many readers takes. Were it sparse, as LMDB makes it, a new reader on a full disk
@@ -103,6 +106,7 @@ class Environment:
         self.version = version
         self._names = tables
         self._readonly = readonly
+        self._gate = Gate()
         self._lock: WriterLock | None = None
         if readonly and not (folder / "data.mdb").exists():
             raise Absent(f"{folder} holds no {kind} yet")
@@ -183,8 +187,12 @@ class Environment:
     @contextmanager
     def read(self, *, buffers: bool = False) -> Iterator[Any]:
         """Begin a read transaction: one consistent view; with `buffers`, values are views of the map."""
-        with self._environment.begin(buffers=buffers) as txn:
-            yield txn
+        self._gate.enter()
+        try:
+            with self._environment.begin(buffers=buffers) as txn:
+                yield txn
+        finally:
+            self._gate.leave()
 
     @contextmanager
     def write(self) -> Iterator[Any]:
@@ -193,6 +201,7 @@ class Environment:
         Raises `Overloaded` where the disk or the map is full, `Unavailable` where the disk fails: nothing
         was written.
         """
+        self._gate.enter()
         try:
             with self._environment.begin(write=True) as txn:
                 yield txn
@@ -201,6 +210,8 @@ class Environment:
             if fault is None:
                 raise
             raise fault from error
+        finally:
+            self._gate.leave()
 
     def _fault(self, error: Exception) -> Fault | None:
         """Say what a failed write means; None where it is no failure of the storage.
@@ -240,11 +251,18 @@ class Environment:
     def wipe(self) -> int:
         """Overwrite what is not in use in the file; return how many bytes. For whoever may write.
 
-        Writers wait while the file is read once. Raises `libs.storage.wipe.WipeError`: try again later.
+        It is opened anew for that, since LMDB keeps the pages it has written in memory, and what lies between
+        their records would be written again with later ones. Who reads or writes waits while the file is read
+        once; handles of tables are to be asked for again. Raises `libs.storage.wipe.WipeError`: try again later.
         """
         with self.read() as txn:
             mark = txn.get(UNWIPED, db=self._meta)
-        wiped = wipe(self._environment, self.folder / "data.mdb")
+        with self._gate.shut(PATIENCE_SECONDS) as shut:
+            if not shut:
+                raise Busy(f"somebody is reading {self.kind} at length; a backup, for instance")
+            self._environment.close()
+            self._open()
+            wiped = wipe(self._environment, self.folder / "data.mdb")
         if mark is not None:
             with self.write() as txn:
                 if txn.get(UNWIPED, db=self._meta) == mark:  # nothing was deleted meanwhile

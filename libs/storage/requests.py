@@ -39,8 +39,15 @@ class RequestIds:
     """The request ids of one environment, which must have the tables `TABLES`. Instants are in ms."""
 
     def __init__(self, environment: Environment) -> None:
-        self._ids = environment["requests"]
-        self._times = environment["request_times"]
+        self._environment = environment
+
+    @property
+    def _ids(self) -> Any:
+        return self._environment["requests"]
+
+    @property
+    def _times(self) -> Any:
+        return self._environment["request_times"]
 
     def find(self, txn: Any, request_id: str, content: bytes, now: int) -> bytes | None:
         """Return the response the id got, or None where it is new or older than a day.

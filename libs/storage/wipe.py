@@ -41,8 +41,8 @@ LONG_VALUE, SUBTABLE, DUPLICATES = 1, 2, 4
 """Flags of a node: its value lies on pages of its own; is a table; is one of several."""
 NO_ROOT = (1 << 64) - 1
 WRITTEN_AT_ONCE = 1 << 20
-PATIENCE_SECONDS = 5.0
-"""How long to wait for readers of older trees; writers wait as long."""
+PATIENCE_SECONDS = 2.0
+"""How long to wait for readers of older trees, of other processes; writers wait as long."""
 
 
 class WipeError(Exception):

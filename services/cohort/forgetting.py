@@ -2,14 +2,20 @@
 
 The log names who was erased until every destination has acknowledged; how far the lists have followed is kept
 beside them, so that nothing is missed while this service is down, and a list made later with the same id stays.
+What is left of the ids in the file is overwritten at once; where somebody is in the way, at the next erasure.
 """
 
 import threading
 
+import structlog
+
 from libs.engine import Engine
 from libs.index.snapshot import Snapshot
+from libs.storage.wipe import WipeError
 from services.cohort.static import Statics
 from services.cohort.store import CohortStore
+
+log = structlog.get_logger()
 
 
 class Forgetting:
@@ -36,4 +42,8 @@ class Forgetting:
                 ids = frozenset(erasure.customer_id for _, erasure in found)
                 for cohort_id in self._store.forget_customers(ids, log_id, found[-1][0]):
                     self._statics.forget(cohort_id)
+            try:
+                self._store.wipe()
+            except WipeError as error:
+                log.warning("lists not wiped yet", reason=str(error))
             self._seen = erased

@@ -57,16 +57,25 @@ class CohortStore:
 
     def __init__(self, folder: Path) -> None:
         self._environment = Environment(folder, "saved cohorts", VERSION, TABLES)
-        self._table = self._environment["cohorts"]
-        self._names = self._environment["cohort_names"]
-        self._static = self._environment["static_members"]
         self.version = 0
         """Counts the changes made since the start: what depends on saved cohorts holds while it stays."""
         self._requests = RequestIds(self._environment)
         self._lock = threading.Lock()
-        self._changing: int | None = None
+        self._changing = threading.local()
         with self._environment.read() as txn:
             self._cohorts = {key.decode(): _decode(value) for key, value in scan(txn, self._table)}
+
+    @property
+    def _table(self) -> Any:
+        return self._environment["cohorts"]
+
+    @property
+    def _names(self) -> Any:
+        return self._environment["cohort_names"]
+
+    @property
+    def _static(self) -> Any:
+        return self._environment["static_members"]
 
     def get(self, cohort_id: str, field: str = "cohort_id") -> CohortRecord:
         """Return a cohort. Raises `Missing`, naming the field that named it."""
@@ -98,7 +107,7 @@ class CohortStore:
     @contextmanager
     def trial(self) -> Iterator["Change"]:
         """Give a change that can be looked at and checked, and writes nothing."""
-        with self._environment.read() as txn:
+        with self._environment.read() as txn, self._within_change():
             yield Change(txn, self._table, self._names, self._static, writes=False)
 
     def mutate(
@@ -116,11 +125,8 @@ class CohortStore:
                 if request and (response := self._requests.find(txn, *request, now)) is not None:
                     return response
                 changes = Change(txn, self._table, self._names, self._static)
-                self._changing = threading.get_ident()
-                try:
+                with self._within_change():
                     response = change(changes)
-                finally:
-                    self._changing = None
                 if request:
                     self._requests.record(txn, *request, now, response)
                 failpoints.hit("cohort")
@@ -134,8 +140,16 @@ class CohortStore:
 
     @property
     def is_changing(self) -> bool:
-        """Whether the calling thread is within a change: it must not begin another."""
-        return self._changing == threading.get_ident()
+        """Whether the calling thread is within a change, or a trial: it must not begin another."""
+        return getattr(self._changing, "here", False)
+
+    @contextmanager
+    def _within_change(self) -> Iterator[None]:
+        self._changing.here = True
+        try:
+            yield
+        finally:
+            self._changing.here = False
 
     def forgotten(self, log_id: str) -> bytes:
         """Return the key of the last erasure of a log that lists have followed; empty for none."""
@@ -154,7 +168,14 @@ class CohortStore:
                     txn.put(place, _encode_ids(kept), db=self._static)
                     changed.add(place[:-CHUNK_NUMBER_BYTES].decode())
             txn.put(FORGOTTEN, log_id.encode() + key, db=self._environment.meta)
+            if changed:
+                self._environment.mark_erased(txn)
         return sorted(changed)
+
+    def wipe(self) -> None:
+        """Overwrite what is left of customers who were forgotten, if anything is. Raises `WipeError`."""
+        if self._environment.needs_wipe():
+            self._environment.wipe()
 
     def close(self) -> None:
         """Close the environment. Nothing may be reading."""

@@ -100,6 +100,13 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         done = await self._mutate(request, change)
         return admin_pb2.RevokeApiKeyResponse.FromString(done)
 
+    async def Compact(self, request: admin_pb2.CompactRequest, context: Context) -> admin_pb2.CompactResponse:
+        """Remove what is left of erased customers."""
+        done = await asyncio.to_thread(self._engine.compact)
+        return admin_pb2.CompactResponse(
+            customers=done.customers, events=done.events, strings=done.strings, wiped_bytes=done.wiped_bytes
+        )
+
     async def GetStatus(
         self, request: admin_pb2.GetStatusRequest, context: Context
     ) -> admin_pb2.GetStatusResponse:

@@ -82,10 +82,23 @@ class Delivered:
     """The delivered customers of every sync in one environment."""
 
     def __init__(self, environment: Environment) -> None:
-        self._ledgers = environment["ledgers"]
-        self._rows = environment["delivered"]
-        self._chunks = environment["delivered_numbers"]
-        self._keys = environment["delivered_keys"]
+        self._environment = environment
+
+    @property
+    def _ledgers(self) -> Any:
+        return self._environment["ledgers"]
+
+    @property
+    def _rows(self) -> Any:
+        return self._environment["delivered"]
+
+    @property
+    def _chunks(self) -> Any:
+        return self._environment["delivered_numbers"]
+
+    @property
+    def _keys(self) -> Any:
+        return self._environment["delivered_keys"]
 
     def ledger(self, txn: Any, sync_id: SyncId) -> Ledger:
         """Return what is known of a sync's rows as a whole."""

@@ -52,8 +52,15 @@ class InFlight:
     """What is under way of every sync in one environment."""
 
     def __init__(self, environment: Environment) -> None:
-        self._table = environment["in_flight"]
-        self._pages = environment["pages"]
+        self._environment = environment
+
+    @property
+    def _table(self) -> Any:
+        return self._environment["in_flight"]
+
+    @property
+    def _pages(self) -> Any:
+        return self._environment["pages"]
 
     # The page under way
 

@@ -129,9 +129,19 @@ class Plans:
     """The plans of the runs under way in one environment."""
 
     def __init__(self, environment: Environment) -> None:
-        self._plans = environment["plans"]
-        self._places = environment["places"]
-        self._staged = environment["staged"]
+        self._environment = environment
+
+    @property
+    def _plans(self) -> Any:
+        return self._environment["plans"]
+
+    @property
+    def _places(self) -> Any:
+        return self._environment["places"]
+
+    @property
+    def _staged(self) -> Any:
+        return self._environment["staged"]
 
     def begin(self, txn: Any, sync_id: SyncId, run_id: RunId, plan: Plan) -> None:
         """Keep the plan of a run that has just been made."""

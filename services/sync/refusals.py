@@ -40,8 +40,15 @@ class Refusals:
     """The refused and unmatched customers of every sync in one environment."""
 
     def __init__(self, environment: Environment) -> None:
-        self._rows = environment["refusals"]
-        self._left_out = environment["left_out"]
+        self._environment = environment
+
+    @property
+    def _rows(self) -> Any:
+        return self._environment["refusals"]
+
+    @property
+    def _left_out(self) -> Any:
+        return self._environment["left_out"]
 
     # Refused keys
 

@@ -211,3 +211,38 @@ def test_bad_erasures_are_refused(api: Client) -> None:
     many = {"customerIds": [f"c{n}" for n in range(10_001)]}
     assert api.failure("DeleteCustomers", many).reason == "BATCH_TOO_LARGE"
     assert api.call("DeleteCustomers", {"customerIds": ["", "x" * 5000]}).get("deleted", 0) == 0
+
+
+def left_of(folder: Path, *wanted: str) -> set[str]:
+    """Return which of some strings are in any file of a folder."""
+    data = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    return {each for each in wanted if each.encode() in data}
+
+
+def test_behind_a_confirmed_erasure_and_a_compaction_no_byte_is_left(api: Client, tmp_path: Path) -> None:
+    listed = save(api, "listed", static=True, customerIds=["a-customer-of-lists", "bob", "customer-erased"])
+    api.send(event("customer-erased", "view", eventId="an-event-id", data={"brand": "a-brand-alone"}))
+    api.call(
+        "UpsertCustomers", {"customers": [{"customerId": "customer-erased", "data": {"email": "old@erased"}}]}
+    )
+    api.call(
+        "UpsertCustomers", {"customers": [{"customerId": "customer-erased", "data": {"email": "new@erased"}}]}
+    )
+    traces = ("an-event-id", "a-brand-alone", "old@erased", "new@erased")
+    assert left_of(tmp_path, "customer-erased", *traces) == {"customer-erased", *traces}
+    api.call("DeleteCustomers", {"customerIds": ["customer-erased"]})
+    assert api.call("GetCohort", {"cohortId": listed})["cohort"]["size"] == 1
+    first = api.call("Compact")
+    assert (first["customers"], first["events"]) == ("1", "1")
+    assert left_of(tmp_path, "customer-erased", *traces) == {"customer-erased"}, (
+        "destinations know people by it"
+    )
+    [erasure] = api.call("ListErasures")["erasures"]
+    api.call("ConfirmErasure", {"erasureId": erasure["erasureId"]})
+    api.call("Compact")
+    assert left_of(tmp_path, "customer-erased", *traces) == set()
+    assert api.call("Compact") == {}
+    assert left_of(tmp_path, "a-customer-of-lists", "city-ann") == {"a-customer-of-lists", "city-ann"}
+    assert api.run(did("view")) == {"ann", "bob", "cid"}
+    api.send(event("customer-erased", "view", data={"brand": "a-brand-alone"}))
+    assert api.run(did("view", where=test_of("brand", "EQUALS", "a-brand-alone"))) == {"customer-erased"}

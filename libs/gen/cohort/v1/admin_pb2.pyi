@@ -132,6 +132,22 @@ class GetProjectResponse(_message.Message):
     project: Project
     def __init__(self, project: _Optional[_Union[Project, _Mapping]] = ...) -> None: ...
 
+class CompactRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CompactResponse(_message.Message):
+    __slots__ = ("customers", "events", "strings", "wiped_bytes")
+    CUSTOMERS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    STRINGS_FIELD_NUMBER: _ClassVar[int]
+    WIPED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    customers: int
+    events: int
+    strings: int
+    wiped_bytes: int
+    def __init__(self, customers: _Optional[int] = ..., events: _Optional[int] = ..., strings: _Optional[int] = ..., wiped_bytes: _Optional[int] = ...) -> None: ...
+
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -72,6 +72,11 @@ class AdminServiceStub:
                 request_serializer=cohort_dot_v1_dot_admin__pb2.GetProjectRequest.SerializeToString,
                 response_deserializer=cohort_dot_v1_dot_admin__pb2.GetProjectResponse.FromString,
                 _registered_method=True)
+        self.Compact = channel.unary_unary(
+                '/cohort.v1.AdminService/Compact',
+                request_serializer=cohort_dot_v1_dot_admin__pb2.CompactRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_admin__pb2.CompactResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/cohort.v1.AdminService/GetStatus',
                 request_serializer=cohort_dot_v1_dot_admin__pb2.GetStatusRequest.SerializeToString,
@@ -136,6 +141,15 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Compact(self, request, context):
+        """Removes now what is left of erased customers in the project's log and the files beside it, and answers when that
+        is done; it also happens by itself at times (`--compact-every` of the server). UNAVAILABLE: STORAGE_BUSY where a
+        backup or another reader is in the way. RESOURCE_EXHAUSTED: STORAGE_FULL. Either way, the next time does the rest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Says how the server is: revision, bytes, lag, and what it has done since it began.
         """
@@ -175,6 +189,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetProject,
                     request_deserializer=cohort_dot_v1_dot_admin__pb2.GetProjectRequest.FromString,
                     response_serializer=cohort_dot_v1_dot_admin__pb2.GetProjectResponse.SerializeToString,
+            ),
+            'Compact': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compact,
+                    request_deserializer=cohort_dot_v1_dot_admin__pb2.CompactRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_admin__pb2.CompactResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -352,6 +371,33 @@ class AdminService:
             '/cohort.v1.AdminService/GetProject',
             cohort_dot_v1_dot_admin__pb2.GetProjectRequest.SerializeToString,
             cohort_dot_v1_dot_admin__pb2.GetProjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/Compact',
+            cohort_dot_v1_dot_admin__pb2.CompactRequest.SerializeToString,
+            cohort_dot_v1_dot_admin__pb2.CompactResponse.FromString,
             options,
             channel_credentials,
             insecure,
