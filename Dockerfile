@@ -13,7 +13,8 @@ FROM python:3.11-slim
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 RUN useradd --uid 10001 --no-create-home cohort && install -d -o cohort -g cohort /data
-ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1
+# Compiled loops are kept where the root is not read-only; a container compiles them once, beside its work.
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 NUMBA_CACHE_DIR=/tmp/kernels
 USER cohort
 VOLUME /data
 ENTRYPOINT ["cohort"]

@@ -23,7 +23,7 @@ from libs.events.erasures import Erasure, no_such_erasure
 from libs.events.intake import Intake
 from libs.events.log import EventLog, LoggedEvent
 from libs.events.writer import Writer
-from libs.index import evaluate
+from libs.index import evaluate, kernels
 from libs.index.calendar import Calendar
 from libs.index.catalog import Asked, Catalog, index_bytes, read_catalog
 from libs.index.completion import Completion
@@ -107,6 +107,8 @@ class Engine:
         self._requests = RequestIds(log.environment)
         self._lock = threading.Lock()
         self._closed = False
+        self._loading = threading.Thread(target=kernels.load, name="kernels")
+        self._loading.start()
         masked = self._load()
         self._profiles = ProfileStore(self._store.folder, log.log_id, writable=writable)
         self._index.profiles, self._profiled = self._profiles.load(log.end())
@@ -336,6 +338,7 @@ class Engine:
         if self._closed:
             return
         self._closed = True
+        self._loading.join()
         if self._compactions:
             self._compactions.end()
         if self._writer:

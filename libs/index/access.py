@@ -2,6 +2,7 @@
 
     exists     who has one: bitmaps united, customers of rows marked
     counted    who has so many: running counts and counts of rows, added over parts, then compared
+    rows_of    the rows that satisfy
     counts     how many each of some given customers has, from their rows alone
 
 Two tests of one event are an AND on rows, never on customers.
@@ -9,30 +10,22 @@ Two tests of one event are an AND on rows, never on customers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from libs.index import planner, roaring
+from libs.index import planner
 from libs.index.columns import Selection
 from libs.index.condition import Bound, BoundAll, BoundTest, Mask, PlainColumns, mask
-from libs.index.planner import CUSTOMER_NS, NO_ROWS, Part, Path, Step, between, candidates_of, width
+from libs.index.planner import CUSTOMER_NS, Part, Path, Step, between, candidates_of, width
 from libs.index.rows import Rows
 from libs.index.seal import BIN_LEVELS
 from libs.index.segment import NUMBER_NAME, STRING_NAME, KeyName, Segment, SegmentColumns
-from libs.index.tally import TOP, Totals
+from libs.index.sinks import Listed, Marked, Sink, Totals, Wanted, counts_answer, true_places
 
 NARROW_SHARE = 8
 """Once fewer than 1 / this of a window's rows are left, only those are tested further."""
-SPARSE_SHARE = 12
-"""With fewer than 1 / this of a mask true, it is read in words of eight places."""
-SORT_SHARE = 256
-"""With fewer rows than customers / this, sorting them beats marking them in an array of all customers."""
-
-Wanted = tuple[int, int | None]
-"""The least and the greatest number of events; None: no greatest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,70 +51,27 @@ class Question:
 
 def exists(question: Question, steps: Sequence[Step]) -> BitMap:
     """Return the customers with an event, by the steps planned."""
-    bitmaps: list[BitMap] = []
-    pieces: list[NDArray[np.uint32]] = []
+    found = Marked(question.customers)
     for step in steps:
         question.used.add(step.path)
         if step.path is Path.BITMAPS and isinstance(step.part, Segment):
-            _unite(step.part, step, question, bitmaps, pieces)
+            _unite(step.part, step, question, found)
         else:
-            pieces.append(owners_of(step, question))
-    found = [piece for piece in pieces if len(piece)]
-    rows = sum(map(len, found))
-    if rows * SORT_SHARE > question.customers:
-        hit = np.zeros(question.customers, np.bool_)
-        for piece in found:
-            hit[piece] = True
-        bitmaps.append(roaring.from_mask(hit))
-    elif rows:
-        bitmaps.append(roaring.from_values(np.concatenate(found)))
-    return roaring.union(bitmaps)
+            collect(step, question, found)
+    return found.bitmap()
 
 
 def counted(question: Question, steps: Sequence[Step], wanted: Wanted) -> BitMap:
     """Return who has from `wanted[0]` ≥ 1 to `wanted[1]` events, by the steps planned."""
-    totals: Totals | None = None
-    pieces: list[NDArray[np.uint32]] = []
-    exact = not counts_answer(wanted)
+    found = Totals(question.customers, exact=not counts_answer(wanted))
     for step in steps:
         question.used.add(step.path)
-        segment = step.part if isinstance(step.part, Segment) else None
-        if segment is not None and step.path is Path.COUNTS:
-            totals = totals or Totals(question.customers)
+        if step.path is Path.COUNTS and isinstance(step.part, Segment):
             for name in step.keys:
-                _add_key(segment, name, step, totals)
-            continue
-        owners = owners_of(step, question)
-        if segment is not None and not exact and len(owners) * SORT_SHARE > question.customers:
-            totals = totals or Totals(question.customers)
-            totals.add_rows(owners, segment.heavy)
+                _add_key(step.part, name, step, found)
         else:
-            pieces.append(owners)
-    owners = np.concatenate(pieces) if pieces else NO_ROWS
-    if totals is not None:
-        totals.add_rows(owners, None)
-        return roaring.from_mask(fits(totals.counts, wanted))
-    if len(owners) * SORT_SHARE > question.customers:
-        return roaring.from_mask(fits(np.bincount(owners, minlength=question.customers), wanted))
-    owners = np.sort(owners)
-    starts = np.flatnonzero(
-        np.concatenate((np.ones(min(len(owners), 1), np.bool_), owners[1:] != owners[:-1]))
-    )
-    return roaring.from_sorted(owners[starts][fits(np.diff(starts, append=len(owners)), wanted)])
-
-
-def counts_answer(wanted: Wanted) -> bool:
-    """Say whether counts that stop at `TOP` can answer a question."""
-    return max(wanted[0] - 1, wanted[1] or 0) < TOP
-
-
-def fits(counts: NDArray[Any], wanted: Wanted) -> NDArray[np.bool_]:
-    """Say which counts, (n,), are wanted, (n,) bool."""
-    minimum, maximum = wanted
-    found = np.asarray(counts >= minimum)
-    if maximum is not None:
-        found &= counts <= maximum
-    return found
+            collect(step, question, found)
+    return found.satisfying(wanted)
 
 
 def counts(question: Question, among: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -171,59 +121,65 @@ def _places_in_tail(part: Rows, question: Question, among: NDArray[np.uint32]) -
     return places[among[places] == owners] if len(among) else places[:0]
 
 
-def _add_key(segment: Segment, name: KeyName, step: Step, totals: Totals) -> None:
+def _add_key(segment: Segment, name: KeyName, step: Step, found: Totals) -> None:
     key = segment.key(name)
     if key is None or key.tally is None:
-        totals.add_rows(owners_of_key(segment, name, step.first, step.end), segment.heavy)
+        collect_key(segment, name, step.first, step.end, found)
         return
-    counts = key.tally.between(
-        lambda first, end: owners_of_key(segment, name, first, end), step.first, step.end
-    )
-    totals.add(counts, key.tally.most)
+
+    def owners(first: int, end: int) -> NDArray[np.uint32]:
+        listed = Listed()
+        collect_key(segment, name, first, end, listed)
+        return listed.joined()
+
+    found.add_counts(key.tally.between(owners, step.first, step.end), key.tally.most)
 
 
-def _unite(
-    segment: Segment, step: Step, question: Question, bitmaps: list[BitMap], pieces: list[NDArray[np.uint32]]
-) -> None:
+def _unite(segment: Segment, step: Step, question: Question, found: Marked) -> None:
     """Add the customers of a step's keys: whole days by their nodes, the days at the ends by rows."""
     days = segment.days
     first_day, last_day = days.inside(question.first, question.end)
     if any(len(name) > STRING_NAME for name in step.keys):
         first_day, last_day = days.aligned(first_day, last_day, BIN_LEVELS[0])
     if first_day >= last_day:
-        pieces.append(_owners_between(segment, step, question.condition, step.first, step.end))
+        _collect_between(segment, step, question.condition, step.first, step.end, found)
         return
     inner = days.rows[first_day], days.rows[last_day]
     for first, end in ((step.first, inner[0]), (inner[1], step.end)):
         if first < end:
-            pieces.append(_owners_between(segment, step, question.condition, first, end))
+            _collect_between(segment, step, question.condition, first, end, found)
     for name in step.keys:
         key = segment.key(name)
         spans = [inner]
         if key is not None:
-            found, spans = key.nodes.cover(days, first_day, last_day)
-            bitmaps += found
-        pieces += [owners_of_key(segment, name, first, end) for first, end in spans]
+            nodes, spans = key.nodes.cover(days, first_day, last_day)
+            found.unite(nodes)
+        for first, end in spans:
+            collect_key(segment, name, first, end, found)
 
 
-def _owners_between(
-    segment: Segment, step: Step, condition: Bound | None, first: int, end: int
-) -> NDArray[np.uint32]:
-    """Return the customers of the events of a step's keys in some rows: by their keys, or once by the condition."""
+def _collect_between(
+    segment: Segment, step: Step, condition: Bound | None, first: int, end: int, found: Sink
+) -> None:
+    """Collect the events of a step's keys in some rows: by their keys, or once by the condition."""
     if condition is None or len(step.keys) <= 1:
-        owners = [owners_of_key(segment, name, first, end) for name in step.keys]
-        return owners[0] if owners else NO_ROWS
-    return _scan(segment, condition, first, end)
+        for name in step.keys:
+            collect_key(segment, name, first, end, found)
+    else:
+        _collect_passing(segment, condition, first, end, found)
 
 
-def owners_of_key(segment: Segment, name: KeyName, first: int, end: int) -> NDArray[np.uint32]:
-    """Return the customers of a key's events in the rows first … end − 1, one an event."""
+def collect_key(segment: Segment, name: KeyName, first: int, end: int, found: Sink) -> None:
+    """Collect the customers of a key's events in the rows first … end − 1."""
+    owners = segment.customer[first:end]
     if not name:
-        return segment.customer[first:end]
+        found.add(owners)
+        return
     if len(name) == NUMBER_NAME:
         numbers = segment.numbers(name[0])
         assert numbers is not None
-        return segment.customer[first:end][true_places(numbers.within((name[1], name[2]), slice(first, end)))]
+        found.where(numbers.within((name[1], name[2]), slice(first, end)), owners)
+        return
     strings = segment.strings(name[0])
     assert strings is not None
     chosen = between(strings.rows_of(name[1]), first, end)
@@ -234,21 +190,23 @@ def owners_of_key(segment: Segment, name: KeyName, first: int, end: int) -> NDAr
         if len(chosen) * NARROW_SHARE > end - first:  # then reading all in order beats gathering some
             passing = numbers.within(interval, slice(first, end))
             passing &= strings.codes[first:end] == strings.codes.dtype.type(name[1])
-            return segment.customer[first:end][true_places(passing)]
+            found.where(passing, owners)
+            return
         chosen = chosen[true_places(numbers.within(interval, chosen))]
-    return segment.customer[chosen]
+    found.add(segment.customer[chosen])
 
 
-def owners_of(step: Step, question: Question) -> NDArray[np.uint32]:
-    """Return the customers of a part's events that satisfy, one an event."""
+def collect(step: Step, question: Question, found: Sink) -> None:
+    """Collect the customers of a part's events that satisfy."""
     part, condition = step.part, question.condition
     if isinstance(part, Rows):
-        return part.customer[tail_rows(part, question)]
-    if condition is None:
-        return part.customer[step.first : step.end]
-    if step.path is Path.POSTINGS:
-        return part.customer[_posted(part, condition, step)]
-    return _scan(part, condition, step.first, step.end)
+        found.add(part.customer[tail_rows(part, question)])
+    elif condition is None:
+        found.add(part.customer[step.first : step.end])
+    elif step.path is Path.POSTINGS:
+        found.add(part.customer[_posted(part, condition, step)])
+    else:
+        _collect_passing(part, condition, step.first, step.end, found)
 
 
 def rows_of(step: Step, question: Question) -> Selection:
@@ -279,37 +237,39 @@ def tail_rows(part: Rows, question: Question) -> NDArray[np.int64]:
     return np.flatnonzero(inside)
 
 
-def _scan(segment: Segment, condition: Bound, first: int, end: int) -> NDArray[np.uint32]:
-    """Return the customers of the rows first … end − 1 that pass, one a row."""
-    return segment.customer[first:end][_scanned(segment, condition, first, end)]
+def _collect_passing(segment: Segment, condition: Bound, first: int, end: int, found: Sink) -> None:
+    """Collect the customers of the rows first … end − 1 that pass."""
+    passing, places = _tested(segment, condition, first, end)
+    owners = segment.customer[first:end]
+    if places is None:
+        found.where(passing, owners)
+    else:
+        found.add(owners[places])
 
 
 def _scanned(segment: Segment, condition: Bound, first: int, end: int) -> NDArray[np.int64]:
-    """Return the rows first … end − 1 that pass, counted from `first`: the narrowest columns are read first."""
+    """Return the rows first … end − 1 that pass, counted from `first`."""
+    passing, places = _tested(segment, condition, first, end)
+    return true_places(passing) if places is None else places
+
+
+def _tested(
+    segment: Segment, condition: Bound, first: int, end: int
+) -> tuple[Mask, NDArray[np.int64] | None]:
+    """Test the rows first … end − 1, the narrowest columns first.
+
+    Returns which pass, or, where few were left on the way, the places of those that do, counted from `first`.
+    """
     tests = condition.conditions if isinstance(condition, BoundAll) else (condition,)
     tests = tuple(sorted(tests, key=lambda test: width(segment, test)))
     passing = np.ones(end - first, np.bool_)
     for place, test in enumerate(tests):
-        passing &= mask(test, SegmentColumns(segment, slice(first, end), end - first))
+        found = mask(test, SegmentColumns(segment, slice(first, end), end - first))
+        passing = np.logical_and(passing, found, out=found) if place else found
         if place + 1 < len(tests) and np.count_nonzero(passing) * NARROW_SHARE < end - first:
             places = true_places(passing)
             for later in tests[place + 1 :]:
                 columns = SegmentColumns(segment, places + first, len(places))
                 places = places[true_places(mask(later, columns))]
-            return places
-    return true_places(passing)  # a random mask costs twice as much
-
-
-def true_places(passing: Mask) -> NDArray[np.int64]:
-    """Return where a mask, (n,) bool and contiguous, is true, ascending.
-
-    Where it seldom is, eight places are looked at together first, which takes a fraction of the time.
-    """
-    if np.count_nonzero(passing) * SPARSE_SHARE > len(passing):
-        return np.flatnonzero(passing)
-    whole = len(passing) // 8 * 8
-    words = passing[:whole].view(np.uint64)
-    filled = np.flatnonzero(words != 0)
-    inner = np.flatnonzero(words[filled].view(np.bool_))
-    found = (filled[inner >> 3] << 3) + (inner & 7)
-    return np.concatenate((found, np.flatnonzero(passing[whole:]) + whole))
+            return passing, places
+    return passing, None

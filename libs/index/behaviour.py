@@ -17,16 +17,19 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from libs.events.batch import Kind
-from libs.index import access, figures, roaring
-from libs.index.access import SORT_SHARE, Question, Wanted, fits
+from libs.index import access, figures, kernels, roaring
+from libs.index.access import Question
 from libs.index.calendar import Calendar
 from libs.index.columns import Selection
 from libs.index.condition import MISSING, Mask, NumberRange
 from libs.index.plan import Figure
 from libs.index.planner import NEITHER, Part, Path
 from libs.index.rows import DTYPES, EMPTY, Rows
+from libs.index.sinks import SORT_SHARE, Wanted, fits, true_places
 
-KEY_BITS = 64
+STEP_BITS = 3
+"""Enough for the steps of a sequence."""
+FOREVER = np.iinfo(np.int64).max
 Done = tuple[NDArray[np.uint32], NDArray[np.int64]]
 """Events: whose, and when (ms), each (n,)."""
 
@@ -48,6 +51,14 @@ class Gathered:
         ]
         return _joined(found, np.int64)
 
+    def days(self, calendar: Calendar) -> NDArray[np.int64]:
+        """Return on which days they were."""
+        found = [
+            calendar.days(part.time[rows]) if isinstance(part, Rows) else part.days.of(rows)
+            for part, rows in self.pieces
+        ]
+        return _joined(found, np.int64)
+
     def arrivals(self) -> NDArray[np.uint32]:
         """Return their log rows."""
         return _joined([part.arrival[rows] for part, rows in self.pieces], np.uint32)
@@ -64,13 +75,14 @@ class Gathered:
                 found.append(column[rows] if isinstance(column, np.ndarray) else column.decoded(rows))
         return _joined(found, DTYPES[kind]) if known else None
 
-    def kept(self, passing: Mask) -> "Gathered":
-        """Return those where a mask, (n,), is true."""
+    def at(self, places: NDArray[np.int64]) -> "Gathered":
+        """Return those at some places, ascending, (m,)."""
         pieces, start = [], 0
         for part, rows in self.pieces:
             end = start + _length(rows)
-            places = np.flatnonzero(passing[start:end])
-            pieces.append((part, places + rows.start if isinstance(rows, slice) else rows[places]))
+            first, last = np.searchsorted(places, (start, end))
+            mine = places[first:last] - start
+            pieces.append((part, mine + rows.start if isinstance(rows, slice) else rows[mine]))
             start = end
         return Gathered(tuple(pieces))
 
@@ -91,7 +103,9 @@ def gather(question: Question, among: BitMap | None, *, alone: bool = False) -> 
         return found
     wanted = np.zeros(question.customers, np.bool_)
     wanted[roaring.to_array(among)] = True
-    return found.kept(wanted[found.owners()])
+    owners = found.owners()
+    places = np.empty(len(owners) + 1, np.int64)
+    return found.at(places[: kernels.select(wanted, owners, places)])
 
 
 def _of_customers(question: Question, customers: NDArray[np.uint32]) -> Gathered:
@@ -115,17 +129,11 @@ def _among(customers: NDArray[np.uint32], owners: NDArray[np.uint32]) -> Mask:
 
 def earliest(events: Gathered, customers: int) -> Gathered:
     """Keep each customer's first event: the one with the least time, of several the first to arrive."""
-    _, places, size = _places(events.owners(), customers)
-    times = events.times()
-    least = np.full(size, np.iinfo(np.int64).max)
-    np.minimum.at(least, places, times)
-    first = np.flatnonzero(times == least[places])
-    arrivals = events.arrivals()
-    soonest = np.full(size, np.iinfo(np.uint32).max, np.uint32)
-    np.minimum.at(soonest, places[first], arrivals[first])
-    kept = np.zeros(len(times), np.bool_)
-    kept[first] = arrivals[first] == soonest[places[first]]
-    return events.kept(kept)
+    _, places, size = _numbered(events.owners(), customers)
+    found = np.zeros(size, np.int64)
+    least, soonest = np.full(size, FOREVER), np.full(size, np.iinfo(np.uint32).max, np.uint32)
+    kernels.find_first(places, events.times(), events.arrivals(), least, soonest, found)
+    return events.at(np.sort(found[least != FOREVER]))
 
 
 def figured(
@@ -138,30 +146,28 @@ def figured(
     calendar: Calendar,
 ) -> BitMap:
     """Return who, of `customers`, has `wanted` events of these, with a figure over them that is accepted."""
-    owners, places, size = _places(events.owners(), customers)
-    found = fits(np.bincount(places, minlength=size), wanted)
+    owners, places, size = _numbered(events.owners(), customers)
+    found = np.ones(size, np.bool_)
+    if wanted != (1, None):  # who has none satisfies no figure
+        found = fits(np.bincount(places, minlength=size), wanted)
     if figure is Figure.ACTIVE_DAYS:
-        days = calendar.days(events.times())
-        codes = days - days.min(initial=0)
-        found &= figures.counts_accepted(accepts, figures.distinct(places, codes, size))
+        days = events.days(calendar)
+        found &= figures.counts_accepted(accepts, figures.distinct(places, days - days.min(initial=0), size))
     elif figure is Figure.DISTINCT:
         found &= figures.counts_accepted(accepts, _distinct_values(events, attribute, places, size))
     else:
         numbers = events.values(attribute, Kind.NUMBER)
         if numbers is None:
             return BitMap()
-        there = ~np.isnan(numbers)
-        if not there.all():
-            places, numbers = places[there], numbers[there]
         if figure in (Figure.SUM, Figure.AVERAGE):
             found &= figures.sums_accepted(accepts, places, numbers, size, figure is Figure.AVERAGE)
         else:
             found &= figures.extremes_accepted(accepts, places, numbers, size, figure is Figure.MAXIMUM)
-    return roaring.from_sorted(owners[found])
+    return roaring.from_values(owners[found])
 
 
 def _distinct_values(
-    events: Gathered, attribute: int | None, places: NDArray[np.int64], size: int
+    events: Gathered, attribute: int | None, places: NDArray[np.uint32], size: int
 ) -> NDArray[np.int64]:
     """Count each place's different values, (size,): those of two kinds are never equal."""
     counts = np.zeros(size, np.int64)
@@ -171,86 +177,49 @@ def _distinct_values(
             continue
         if kind is Kind.NUMBER:
             there = ~np.isnan(values)
-            codes = np.unique(values[there], return_inverse=True)[1]
+            values = np.unique(values[there], return_inverse=True)[1]
         else:
             there = values != (MISSING if kind is Kind.STRING else 0)
-            codes = values[there]
-        counts += figures.distinct(places[there], codes, size)
+            values = values if there.all() else values[there]
+        mine = places if there.all() else places[there]
+        counts += figures.distinct(mine, values, size)
     return counts
 
 
-def _places(owners: NDArray[np.uint32], customers: int) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
-    """Number the customers of events from 0: who they are, ascending, the number at each event, how many."""
+def _numbered(
+    owners: NDArray[np.uint32], customers: int
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], int]:
+    """Number customers from 0: who they are, the number at each event, how many there are.
+
+    There may be some without an event.
+    """
     if len(owners) * SORT_SHARE <= customers:
         known, numbers = np.unique(owners, return_inverse=True)
-        return known, numbers.astype(np.int64), len(known)
-    hit = np.zeros(customers, np.bool_)
-    hit[owners] = True
-    known = np.flatnonzero(hit).astype(np.uint32)
-    ranks = np.empty(customers, np.int64)
-    ranks[known] = np.arange(len(known))
-    return known, ranks[owners], len(known)
+        return known, numbers.astype(np.uint32), len(known)
+    if len(owners) > customers:  # nearly everybody may be there
+        return np.arange(customers, dtype=np.uint32), owners, customers
+    known, places = np.empty_like(owners), np.empty_like(owners)
+    size = kernels.number(owners, np.zeros(customers, np.uint32), known, places)
+    return known[:size], places, size
 
 
-def in_order(steps: Sequence[Done], within: int | None) -> BitMap:
-    """Return who has an event of each step, strictly one behind the other, the last `within` ms of the first.
+def in_order(steps: Sequence[Done], within: int | None, customers: int) -> BitMap:
+    """Return who, of `customers`, has an event of each step, strictly one behind the other, the last `within` ms
+    of the first.
 
-    An event is (customer, time) in one number, so that the next one is found by bisection, for all at once. From
-    each first event the earliest way on is taken; of those that meet, only the last to start can matter.
+    All events are laid in order of time; a stable sort merges the runs in which they come. At one time later steps
+    come first, so that none follows an event of its own time.
     """
-    keys, bits, instants = _keys(steps)
-    shift, low = np.uint64(bits), np.uint64((1 << bits) - 1)
-    current = keys[0]
-    if within is None and len(current):  # the earliest way of all is the one
-        whose = current >> shift
-        current = current[np.concatenate(([True], whose[1:] != whose[:-1]))]
-    start = current
-    for later in keys[1:]:
-        if not (len(later) and len(current)):
-            return BitMap()
-        places = np.searchsorted(later, current, "right")
-        reached = later[np.minimum(places, len(later) - 1)]
-        kept = (places < len(later)) & ((reached >> shift) == (current >> shift))
-        current, start = reached[kept], start[kept]
-        if within is not None:
-            taken = _instants(current & low, instants) - _instants(start & low, instants)
-            kept = taken <= within
-            kept[:-1] &= current[1:] != current[:-1]
-            current, start = current[kept], start[kept]
-    return roaring.from_values((current >> shift).astype(np.uint32))
-
-
-def _keys(steps: Sequence[Done]) -> tuple[list[NDArray[np.uint64]], int, NDArray[np.int64] | None]:
-    """Return each step's events as customer << bits | time, ascending and distinct, and how many bits.
-
-    Times count from the first one; where that does not fit, they are places in the array returned beside.
-    """
-    times = [time for _, time in steps]
-    first = min((int(time.min()) for time in times if len(time)), default=0)
-    last = max((int(time.max()) for time in times if len(time)), default=0)
-    most = max((int(owners.max()) for owners, _ in steps if len(owners)), default=0)
-    bits, instants = (last - first).bit_length(), None
-    moved = [time - first for time in times]
-    if bits + most.bit_length() > KEY_BITS:
-        instants = np.unique(np.concatenate(times))
-        bits = len(instants).bit_length()
-        moved = [np.searchsorted(instants, time) for time in times]
-    keys = [
-        np.sort(owners.astype(np.uint64) << np.uint64(bits) | numbers.astype(np.uint64))
-        for (owners, _), numbers in zip(steps, moved, strict=True)
-    ]
-    return [_distinct(each) for each in keys], bits, instants
-
-
-def _instants(numbers: NDArray[np.uint64], instants: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    plain = numbers.astype(np.int64)
-    return plain if instants is None else instants[plain]
-
-
-def _distinct(ordered: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    fresh = np.ones(len(ordered), np.bool_)
-    np.not_equal(ordered[1:], ordered[:-1], out=fresh[1:])
-    return ordered[fresh]
+    last = len(steps) - 1
+    keys = np.concatenate([time << STEP_BITS | (last - step) for step, (_, time) in enumerate(steps)])
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    owners, places, size = _numbered(np.concatenate([owners for owners, _ in steps])[order], customers)
+    reached = (last - (keys & ((1 << STEP_BITS) - 1))).astype(np.uint8)
+    done = np.zeros(size, np.uint8)
+    starts = np.full((size, len(steps)), -1)
+    kernels.follow(keys >> STEP_BITS, reached, places, starts, FOREVER if within is None else within, done)
+    return roaring.from_values(owners[true_places(done.view(np.bool_))])
 
 
 def _length(rows: Selection) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from libs.index import access, behaviour, roaring
-from libs.index.access import Question, counts_answer, fits
+from libs.index.access import Question
 from libs.index.behaviour import Gathered
 from libs.index.condition import Condition, PlainColumns, mask
 from libs.index.plan import (
@@ -31,6 +31,7 @@ from libs.index.plan import (
     Sequence,
 )
 from libs.index.planner import BITMAPS, COUNTS, NEITHER, Path
+from libs.index.sinks import Wanted, counts_answer, fits
 from libs.index.snapshot import Snapshot
 
 FEW = 64
@@ -222,7 +223,7 @@ class Evaluation:
                 return among, paths(*questions)
         gathered = [self._gather(question, among) for question in questions]
         done = [(events.owners(), events.times()) for events in gathered]
-        return behaviour.in_order(done, plan.within), paths(*questions)
+        return behaviour.in_order(done, plan.within, self.snapshot.customers), paths(*questions)
 
     def _gather(self, question: Question, among: BitMap | None) -> Gathered:
         """Gather events; where few customers are left, or that path is forced, from their own rows."""
@@ -231,7 +232,7 @@ class Evaluation:
         few = among is not None and self.only is None and len(among) <= FEW
         return behaviour.gather(question, among, alone=few)
 
-    def _counted_among(self, question: Question, among: BitMap, wanted: access.Wanted) -> BitMap:
+    def _counted_among(self, question: Question, among: BitMap, wanted: Wanted) -> BitMap:
         customers = roaring.to_array(among)
         return roaring.from_sorted(customers[fits(access.counts(question, customers), wanted)])
 

@@ -1,26 +1,29 @@
 """Whose figure over his events is accepted? Sums, averages, least, greatest, distinct values, for all at once.
 
-Events are arrays; `places`, (n,) int64 below `size`, say whose each one is. Answers are (size,) bool. Who has no
-event is never in. Nothing loops over customers but the exact sums of those whom rounding leaves in doubt.
+Events are arrays; `places`, (n,) uint32 below `size`, say whose each one is; numbers are NaN where an event has
+none. Answers are (size,) bool. Who has no event, or none with a number, is never in. Nothing loops over customers
+in Python but the exact sums of those whom rounding leaves in doubt.
 """
 
 from fractions import Fraction
-from math import fsum, inf
+from math import fsum, inf, nextafter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from libs.index import kernels
 from libs.index.condition import Mask, NumberRange, numbers_accepted
 
 ROUNDING = 2.0**-52
 """Twice the greatest relative error of one rounded addition: twice, for the error of the bound itself."""
 WHOLE_LIMIT = 2.0**53
 """Whole numbers up to this add up without rounding."""
-EXACT_TERMS = 2
-"""So many numbers are summed with one rounding, so correctly."""
 
-Places = NDArray[np.int64]
+MANY_CODES = 16
+"""Codes up to this many times the events are counted; beyond, they are numbered first."""
+
+Places = NDArray[np.uint32]
 Numbers = NDArray[np.float64]
 
 
@@ -30,11 +33,21 @@ def counts_accepted(accepts: NumberRange, counts: NDArray[np.int64]) -> Mask:
 
 
 def distinct(places: Places, codes: NDArray[Any], size: int) -> NDArray[np.int64]:
-    """Count the different codes, each < 2^32, that each place has, (size,)."""
-    keys = np.sort(places.astype(np.uint64) << np.uint64(32) | codes.astype(np.uint64))
-    fresh = np.ones(len(keys), np.bool_)
-    np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
-    return np.bincount((keys[fresh] >> np.uint64(32)).astype(np.int64), minlength=size)
+    """Count the different codes, each ≥ 0 and < 2^32, that each place has, (size,)."""
+    counts = np.zeros(size, np.int64)
+    if not len(codes):
+        return counts
+    codes = codes.astype(np.uint32, copy=False)
+    if (codes[1:] < codes[:-1]).any():
+        top = int(codes.max())
+        if top > MANY_CODES * len(codes):
+            codes = np.unique(codes, return_inverse=True)[1].astype(np.uint32)
+            top = int(codes.max())
+        order = np.empty(len(codes), np.int64)
+        kernels.order_by(codes, np.zeros(top + 2, np.int64), order)
+        places, codes = places[order], codes[order]
+    kernels.count_changes(places, codes, np.full(size, -1), counts)
+    return counts
 
 
 def extremes_accepted(
@@ -42,8 +55,7 @@ def extremes_accepted(
 ) -> Mask:
     """Say whose least, or greatest, number is accepted."""
     extremes = np.full(size, -inf if greatest else inf)
-    combine = np.maximum if greatest else np.minimum
-    combine.at(extremes, places, numbers)
+    kernels.find_extremes(places, numbers, extremes, greatest)
     found = numbers_accepted(accepts, extremes)
     found &= np.isfinite(extremes)
     return found
@@ -54,33 +66,19 @@ def sums_accepted(accepts: NumberRange, places: Places, numbers: Numbers, size: 
 
     A plain sum and the bound of its error decide nearly everybody; the others are summed exactly.
     """
-    counts = np.bincount(places, minlength=size)
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = np.bincount(places, numbers, size)
-        bound = np.bincount(places, np.abs(numbers), size) * counts * ROUNDING
-        rounded = counts > EXACT_TERMS
-        low = np.where(rounded, np.nextafter(sums - bound, -inf), sums)
-        high = np.where(rounded, np.nextafter(sums + bound, inf), sums)
-        if average:
-            low, high = low / np.maximum(counts, 1), high / np.maximum(counts, 1)
-        sure = ~_below(accepts, low) & ~_above(accepts, high)
-        decided = sure | _below(accepts, high) | _above(accepts, low)
-        decided &= np.isfinite(low) & np.isfinite(high)
-    found = sure & (counts > 0)
-    doubtful = ~decided & rounded
+    sums, sizes, counts = np.zeros(size), np.zeros(size), np.zeros(size, np.int64)
+    kernels.add_up(places, numbers, sums, sizes, counts)
+    lower = nextafter(accepts.lower, inf) if accepts.lower_open else accepts.lower
+    upper = nextafter(accepts.upper, -inf) if accepts.upper_open else accepts.upper
+    verdicts = np.empty(size, np.uint8)
+    kernels.judge_sums(sums, sizes, counts, lower, upper, ROUNDING, average, verdicts)
+    found: Mask = verdicts == 1
+    doubtful = verdicts == 2
     if doubtful.any():
-        chosen = np.flatnonzero(doubtful[places])
+        chosen = np.flatnonzero(doubtful[places] & ~np.isnan(numbers))
         owners, exact = _exact_sums(places[chosen], numbers[chosen])
         found[owners] = numbers_accepted(accepts, exact / counts[owners] if average else exact)
     return found
-
-
-def _below(accepts: NumberRange, numbers: Numbers) -> Mask:
-    return numbers <= accepts.lower if accepts.lower_open else numbers < accepts.lower
-
-
-def _above(accepts: NumberRange, numbers: Numbers) -> Mask:
-    return numbers >= accepts.upper if accepts.upper_open else numbers > accepts.upper
 
 
 def _exact_sums(places: Places, numbers: Numbers) -> tuple[Places, Numbers]:

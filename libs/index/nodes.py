@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from libs.index import roaring
+from libs.index.columns import Selection
 
 LEVELS = (1, 4, 16, 64, 256, 1024)
 """Days a node spans. Each level costs at most two bytes a row, and a union reads at most 3 nodes of it."""
@@ -46,6 +47,13 @@ class Days:
     def inside(self, first: int, end: int) -> tuple[int, int]:
         """Return the places i, j so that days i … j − 1 lie wholly in the instants first … end − 1."""
         return int(np.searchsorted(self.starts, first)), int(np.searchsorted(self.ends, end, "right"))
+
+    def of(self, rows: Selection) -> NDArray[np.int64]:
+        """Return the days of some rows, (n,) int64."""
+        if isinstance(rows, slice):
+            edges = np.clip(self.rows, rows.start, rows.stop)
+            return np.repeat(np.array(self.numbers), np.diff(edges))
+        return np.array(self.numbers)[np.searchsorted(np.array(self.rows[1:]), rows, "right")]
 
     def aligned(self, first: int, last: int, level: int) -> tuple[int, int]:
         """Narrow the days at places first … last − 1 to those that lie in whole blocks of a level."""

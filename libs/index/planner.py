@@ -7,8 +7,8 @@
     rows by customer   the rows of the customers that the rest of the rule has left
     tail               every row of a part that is not sealed
 
-All give the same customers. Costs are in ns, measured on one core (tests/bench); they only need to be right about
-which way is cheaper.
+All give the same customers. Costs are in ns, rounded from what single ways took on one core when they were written;
+they only need to be right about which way is cheaper, and `explain_plan` shows what a node really took.
 """
 
 from bisect import bisect_left, bisect_right

@@ -13,6 +13,7 @@ as it is (`libs.index.store`). `libs.index.seal` makes it. Its parts, and what t
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TypeAlias
 
 import msgspec
@@ -177,9 +178,16 @@ class Segment:
 
     def times(self, rows: Selection) -> NDArray[np.int64]:
         """Return the times of some rows, (n,) int64 ms."""
-        numbers = np.arange(len(self))[rows] if isinstance(rows, slice) else rows
-        blocks = np.searchsorted(np.array(self.head.blocks[1:]), numbers, "right") + self._first_block
-        return (blocks << TIME_BITS) + self._time_low[rows]
+        low = self._time_low[rows].astype(np.int64)
+        if len(self.head.blocks) == 2:
+            return low + (self._first_block << TIME_BITS)
+        if isinstance(rows, slice):
+            edges = np.clip(self.head.blocks, rows.start or 0, len(self) if rows.stop is None else rows.stop)
+            for block, (first, end) in enumerate(pairwise((edges - edges[0]).tolist()), self._first_block):
+                low[first:end] += block << TIME_BITS
+            return low
+        blocks = np.searchsorted(np.array(self.head.blocks[1:]), rows, "right") + self._first_block
+        return low + (blocks << TIME_BITS)
 
     def rows_of(self, customers: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """Return the rows of some customers, ascending, (n,): for each row the place of its customer, and the row.

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from libs.index.sinks import TOP
+
 BYTES_A_ROW = 8
 """A checkpoint, of a byte a customer, for so many of a key's rows: half of that is counted by rows at either end
 of a window. Keys with fewer rows have none: counting their rows is cheaper."""
-TOP = 255
-"""Where counts stop: the largest byte."""
 HEAVY = 255
 """A customer with more events than this in a segment is counted apart."""
 
@@ -116,44 +116,3 @@ def make_tally(
         heavy_before[place] = so_far[heavy.customers]
     at = places[1:-1] if key_rows is None else key_rows[places[1:-1]]
     return Tally([0, *at.tolist(), rows], before, heavy_before, min(int(so_far.max()), TOP), heavy)
-
-
-class Totals:
-    """Adds up the events of customers, numbered below `customers`, over parts, up to 255 each.
-
-    `counts` is (customers,) uint8.
-    """
-
-    def __init__(self, customers: int) -> None:
-        self.counts = np.zeros(customers, np.uint8)
-        self._most = 0
-
-    def add(self, counts: NDArray[np.uint8], most: int) -> None:
-        """Add counts, (at most `customers`,), none of which is above `most`."""
-        mine = self.counts[: len(counts)]
-        mine += counts
-        self._most += most
-        if self._most > TOP:
-            wrapped = (mine < counts).view(np.uint8)
-            mine |= np.negative(wrapped, out=wrapped)  # 0 or 255
-
-    def add_rows(self, owners: NDArray[np.uint32], heavy: Heavy | None) -> None:
-        """Add events given by their customers, in any order, (n,); `heavy` are those of their segment.
-
-        Without `heavy` any customer may have many of them; that way is for few events.
-        """
-        if not len(owners):
-            return
-        if heavy is None:
-            distinct, times = np.unique(owners, return_counts=True)
-            sums = np.minimum(self.counts[distinct] + times, TOP)
-            self.counts[distinct] = sums
-            self._most = max(self._most, int(sums.max()))
-            return
-        counts = np.zeros(len(heavy.mask), np.uint8)
-        np.add.at(counts, owners, np.uint8(1))
-        if len(heavy.customers):
-            mine = np.searchsorted(heavy.customers, owners[heavy.mask[owners]])
-            exact = np.bincount(mine, minlength=len(heavy.customers))
-            counts[heavy.customers] = np.minimum(exact, TOP)
-        self.add(counts, int(counts.max()))

@@ -1,14 +1,14 @@
 """Figures are exact and orders strict, on numbers and times made to go wrong."""
 
 from fractions import Fraction
+from itertools import pairwise, product
 from math import inf, nextafter
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.index import behaviour, figures
+from libs.index import figures
 from libs.index.behaviour import Done, in_order
 from libs.index.condition import NumberRange
 
@@ -35,7 +35,7 @@ def test_a_sum_is_rounded_once_and_an_average_is_that_divided(
     about = data.draw(st.sampled_from(exact))
     if about not in (inf, -inf):
         about = data.draw(st.sampled_from([about, nextafter(about, inf), nextafter(about, -inf)]))
-    places = np.array([owner for owner, _ in events], np.int64)
+    places = np.array([owner for owner, _ in events], np.uint32)
     numbers = np.array([number for _, number in events], np.float64)
     for accepts, holds in (
         (NumberRange(lower=about), lambda figure: figure >= about),
@@ -58,18 +58,28 @@ times = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12)), max_size=8)
 
 
 @given(st.lists(times, min_size=2, max_size=4), st.one_of(st.none(), st.integers(0, 12)))
-def test_an_order_is_found_where_times_must_be_numbered_anew(
+def test_steps_are_found_in_strict_order_and_in_time(
     steps: list[list[tuple[int, int]]], within: int | None
 ) -> None:
-    """Times far apart do not fit beside a customer in 64 bits: their places among all times stand for them."""
-    done = [_done(each, 0) for each in steps]
-    plain = in_order(done, within)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(behaviour, "KEY_BITS", 0)
-        assert in_order(done, within) == plain
-    assert in_order([_done(each, -(10**15)) for each in steps], within) == plain
+    expected = {
+        chain[0][0]
+        for chain in product(*steps)
+        if len({owner for owner, _ in chain}) == 1
+        and all(one[1] < other[1] for one, other in pairwise(chain))
+        and (within is None or chain[-1][1] - chain[0][1] <= within)
+    }
+    for customers in (3, 10**6):  # the two ways of numbering them
+        assert set(in_order([_done(each) for each in steps], within, customers)) == expected
 
 
-def _done(events: list[tuple[int, int]], start: int) -> Done:
+def _done(events: list[tuple[int, int]]) -> Done:
     owners, instants = [owner for owner, _ in events], [time for _, time in events]
-    return np.array(owners, np.uint32), np.array(instants, np.int64) + start
+    return np.array(owners, np.uint32), np.array(instants, np.int64)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), max_size=12), st.sampled_from([1, 10**8]))
+def test_different_codes_are_counted_in_any_order(events: list[tuple[int, int]], far: int) -> None:
+    places = np.array([place for place, _ in events], np.uint32)
+    codes = np.array([code * far for _, code in events], np.int64)
+    expected = [len({code for place, code in events if place == each}) for each in range(3)]
+    assert figures.distinct(places, codes, 3).tolist() == expected

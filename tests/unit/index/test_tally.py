@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from libs.index.tally import TOP, Totals, checkpoints, find_heavy, make_tally
+from libs.index.sinks import TOP
+from libs.index.tally import checkpoints, find_heavy, make_tally
 
 CUSTOMERS = 41
 
@@ -50,17 +51,3 @@ def test_a_sparse_key_has_no_running_counts() -> None:
     assert checkpoints(2, heavy, 8) == 0
     assert checkpoints(901, heavy, 8) == 8
     assert make_tally(customer, None, 2, heavy, 0) is None
-
-
-def test_sums_over_parts_stop_at_255() -> None:
-    random = np.random.default_rng(1)
-    totals, exact = Totals(50), np.zeros(50, np.int64)
-    for _ in range(20):
-        counts = random.integers(0, 60, random.integers(1, 51)).astype(np.uint8)
-        totals.add(counts, 59)
-        exact[: len(counts)] += counts
-        customer = rows_of_customers(random.integers(100), 300)
-        totals.add_rows(customer, random.choice([None, find_heavy(customer, CUSTOMERS)]))
-        exact += np.bincount(customer, minlength=50)
-    assert exact.max() > TOP
-    np.testing.assert_array_equal(totals.counts, np.minimum(exact, TOP))

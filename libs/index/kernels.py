@@ -1,0 +1,258 @@
+"""Which loops over events are compiled? The few for which numpy would take several passes and copies.
+
+Each is one pass over arrays, compiled by numba for one set of types. What was compiled is kept in a cache beside
+this module (NUMBA_CACHE_DIR names another folder; where neither can be written, every process compiles anew,
+which takes seconds). Taking it from there still takes half a second for all, so a process calls `load` in a thread
+of its own as it starts; a loop that is called before is loaded then.
+
+The loops release the interpreter's lock. They do not check bounds: customers are numbers below the length of the
+arrays they index, places below the number of places. Arrays are contiguous; what is only read may be a mapped file.
+"""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+_loading = Lock()
+
+
+class Kernel:
+    """A loop, compiled when it is first called."""
+
+    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+        self.__doc__ = function.__doc__
+        self._python = function
+        self._signature = signature
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run it, on arguments of exactly its types."""
+        return (self._compiled or self.load())(*arguments)
+
+    def load(self) -> Callable[..., Any]:
+        """Compile it, or take it from the cache."""
+        import numba  # a quarter of a second
+
+        with _loading:
+            if self._compiled is None:
+                try:
+                    self._compiled = numba.njit(self._signature, nogil=True, cache=True)(self._python)
+                except RuntimeError:  # there is nowhere to keep it
+                    self._compiled = numba.njit(self._signature, nogil=True)(self._python)
+        return self._compiled
+
+
+KERNELS: list[Kernel] = []
+
+
+def load() -> None:
+    """Have every loop ready."""
+    for kernel in KERNELS:
+        kernel.load()
+
+
+def compiled(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Make a kernel of a function. Signatures are numba's; `r.u4` stands for an array of uint32 only read."""
+
+    def decorate(function: Callable[..., Any]) -> Kernel:
+        full = signature
+        for kind in ("b1", "u1", "u4", "i8", "f8"):
+            full = full.replace(f"r.{kind}", f"Array({kind}, 1, 'C', True)")
+        kernel = Kernel(function, full)
+        KERNELS.append(kernel)
+        return kernel
+
+    return decorate
+
+
+@compiled("void(r.u4, u1[::1])")
+def mark(owners: Any, hit: Any) -> None:
+    """Set `hit`, (customers,) uint8, to 1 at each of some customers, (n,) uint32."""
+    for place in range(len(owners)):
+        hit[owners[place]] = 1
+
+
+@compiled("void(r.b1, r.u4, u1[::1])")
+def mark_where(passing: Any, owners: Any, hit: Any) -> None:
+    """Set `hit` to 1 at the customers, (n,), where `passing`, (n,) bool, is true.
+
+    Nothing branches on a row: a random mask costs what a regular one does. Eight rows of which none passes are
+    skipped together.
+    """
+    whole = len(passing) // 8 * 8
+    words = passing[:whole].view(np.uint64)
+    for word in range(len(words)):
+        if words[word]:
+            for place in range(word * 8, word * 8 + 8):
+                hit[owners[place]] |= passing[place]
+    for place in range(whole, len(passing)):
+        hit[owners[place]] |= passing[place]
+
+
+@compiled("void(r.u4, u1[::1])")
+def count(owners: Any, counts: Any) -> None:
+    """Add one to `counts`, (customers,) uint8, for each event of a customer, (n,) uint32, up to 255."""
+    for place in range(len(owners)):
+        customer = owners[place]
+        counts[customer] += counts[customer] < 255
+
+
+@compiled("void(r.b1, r.u4, u1[::1])")
+def count_where(passing: Any, owners: Any, counts: Any) -> None:
+    """Add one to `counts`, up to 255, for each event that passes."""
+    whole = len(passing) // 8 * 8
+    words = passing[:whole].view(np.uint64)
+    for word in range(len(words)):
+        if words[word]:
+            for place in range(word * 8, word * 8 + 8):
+                customer = owners[place]
+                counts[customer] += passing[place] & (counts[customer] < 255)
+    for place in range(whole, len(passing)):
+        customer = owners[place]
+        counts[customer] += passing[place] & (counts[customer] < 255)
+
+
+@compiled("i8(r.b1, r.u4, i8[::1])")
+def select(wanted: Any, owners: Any, places: Any) -> int:
+    """Write the places of those events, (n,), whose customer is `wanted`, (customers,) bool; return how many.
+
+    `places` is (n + 1,) int64.
+    """
+    found = 0
+    for place in range(len(owners)):
+        places[found] = place
+        found += wanted[owners[place]]
+    return found
+
+
+@compiled("i8(r.u4, u4[::1], u4[::1], u4[::1])")
+def number(owners: Any, numbers: Any, known: Any, places: Any) -> int:
+    """Number the customers of events, (n,) uint32, from 0 as they are met; return how many there are.
+
+    `numbers`, (customers,) uint32, is zero before. Writes who they are to `known`, (n,), and each event's number
+    to `places`, (n,).
+    """
+    size = 0
+    for place in range(len(owners)):
+        customer = owners[place]
+        mine = numbers[customer]
+        if mine == 0:
+            known[size] = customer
+            size += 1
+            mine = size
+            numbers[customer] = mine
+        places[place] = mine - 1
+    return size
+
+
+@compiled("void(r.u4, r.f8, f8[::1], f8[::1], i8[::1])")
+def add_up(places: Any, numbers: Any, sums: Any, sizes: Any, counts: Any) -> None:
+    """Add numbers, (n,) float64, NaN for none, up by place: sums, sums of absolute values, and how many."""
+    for event in range(len(places)):
+        value = numbers[event]
+        if value == value:
+            place = places[event]
+            sums[place] += value
+            sizes[place] += abs(value)
+            counts[place] += 1
+
+
+@compiled("void(f8[::1], f8[::1], i8[::1], f8, f8, f8, b1, u1[::1])")
+def judge_sums(
+    sums: Any,
+    sizes: Any,
+    counts: Any,
+    lower: float,
+    upper: float,
+    rounding: float,
+    average: bool,
+    verdicts: Any,
+) -> None:
+    """Say of sums as `add_up` gave them, (places,), whether the exact ones lie in lower … upper, both in.
+
+    Writes 1 for yes, 0 for no, 2 where `rounding`, the relative error of an addition, leaves it open. Sums of one
+    or two numbers are exact.
+    """
+    for place in range(len(sums)):
+        terms = counts[place]
+        bound = sizes[place] * (terms + 2) * rounding if terms > 2 else 0.0
+        low, high = sums[place] - bound, sums[place] + bound
+        if average and terms:
+            low /= terms
+            high /= terms
+        if terms == 0 or high < lower or low > upper:
+            verdicts[place] = 0
+        elif lower <= low and high <= upper:
+            verdicts[place] = 1
+        else:
+            verdicts[place] = 2  # what overflowed on the way is not a number, and comes here
+
+
+@compiled("void(r.u4, r.f8, f8[::1], b1)")
+def find_extremes(places: Any, numbers: Any, found: Any, greatest: bool) -> None:
+    """Lower `found`, (places,) float64, to the least number of each place, or raise it to the greatest."""
+    for event in range(len(places)):
+        value, place = numbers[event], places[event]
+        if (value > found[place]) if greatest else (value < found[place]):
+            found[place] = value
+
+
+@compiled("void(r.u4, r.u4, i8[::1], i8[::1])")
+def count_changes(places: Any, codes: Any, last: Any, counts: Any) -> None:
+    """Count each place's different codes, of events in the order of their codes, (n,) uint32.
+
+    `last`, (places,) int64, is below every code before.
+    """
+    for event in range(len(places)):
+        place, code = places[event], codes[event]
+        counts[place] += last[place] != code
+        last[place] = code
+
+
+@compiled("void(r.u4, i8[::1], i8[::1])")
+def order_by(codes: Any, starts: Any, order: Any) -> None:
+    """Write the places of codes, (n,), in the order of the codes. `starts`, (greatest + 2,) int64, is zero before."""
+    for event in range(len(codes)):
+        starts[codes[event] + 1] += 1
+    for code in range(1, len(starts)):
+        starts[code] += starts[code - 1]
+    for event in range(len(codes)):
+        code = codes[event]
+        order[starts[code]] = event
+        starts[code] += 1
+
+
+@compiled("void(r.u4, r.i8, r.u4, i8[::1], u4[::1], i8[::1])")
+def find_first(places: Any, times: Any, arrivals: Any, least: Any, soonest: Any, found: Any) -> None:
+    """Write to `found` the event of each place with the least time, and of those the least arrival.
+
+    `least` and `soonest`, (places,), hold the greatest there can be before.
+    """
+    for event in range(len(places)):
+        place, time, arrival = places[event], times[event], arrivals[event]
+        if time < least[place] or (time == least[place] and arrival < soonest[place]):
+            least[place] = time
+            soonest[place] = arrival
+            found[place] = event
+
+
+@compiled("void(r.i8, r.u1, r.u4, i8[:, ::1], i8, u1[::1])")
+def follow(times: Any, steps: Any, places: Any, starts: Any, within: int, done: Any) -> None:
+    """Set `done`, (places,), to 1 where some events follow the steps 0 … k − 1, the last `within` ms of the first.
+
+    Events, (n,), are in order of time, and of one time those of later steps come first: so an event is only ever
+    behind events of lesser time. `starts`, (places, k) int64, −1 before, holds the latest time at which a way to
+    a step that has been reached began: the latest is the one that can still be soon enough.
+    """
+    last = starts.shape[1] - 1
+    for event in range(len(times)):
+        step, place, time = steps[event], places[event], times[event]
+        if step == 0:
+            starts[place, 0] = time
+        elif starts[place, step - 1] >= 0:
+            start = starts[place, step - 1]
+            starts[place, step] = start
+            if step == last and time - start <= within:
+                done[place] = 1
