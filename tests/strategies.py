@@ -1,11 +1,13 @@
 """Which events and rules hurt? Hypothesis strategies: few customers, few values, many coincidences.
 
 Instants cluster around midnights of two zones and days on which clocks change; values mix kinds under one
-attribute; rules use every construct of this version.
+attribute; rules use every construct of this version. Strategies that depend on a moment are made once for each:
+making one takes hypothesis longer than drawing from it.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from math import fsum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -60,6 +62,7 @@ scalars = st.one_of(strings, strings, st.sampled_from(NUMBERS), st.booleans())
 data = st.dictionaries(st.sampled_from(ATTRIBUTES), scalars, max_size=3)
 
 
+@cache
 def instants(moment: int) -> st.SearchStrategy[int]:
     """Instants, ms, around a moment."""
     return st.builds(
@@ -67,6 +70,7 @@ def instants(moment: int) -> st.SearchStrategy[int]:
     )
 
 
+@cache
 def events(moment: int) -> st.SearchStrategy[list[Event]]:
     """Events around a moment."""
     one = st.builds(Event, st.sampled_from(CUSTOMERS), st.sampled_from(EVENT_TYPES), instants(moment), data)
@@ -202,6 +206,7 @@ def _end(time: int, day: bool) -> str:
     return _iso(time)[:10] if day else _iso(time)
 
 
+@cache
 def windows(moment: int) -> st.SearchStrategy[dict[str, Any]]:
     """Windows with ends around a moment."""
     ends = st.tuples(instants(moment), st.booleans())
@@ -222,6 +227,7 @@ def windows(moment: int) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+@cache
 def dids(moment: int) -> st.SearchStrategy[dict[str, Any]]:
     """Behaviour around a moment."""
     return st.builds(
@@ -244,6 +250,7 @@ def dids(moment: int) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+@cache
 def sequences(moment: int) -> st.SearchStrategy[dict[str, Any]]:
     """Behaviour in order, the first of it around a moment."""
     step = st.builds(
@@ -267,16 +274,18 @@ def sequences(moment: int) -> st.SearchStrategy[dict[str, Any]]:
 profile_rules = st.one_of(st.none(), conditions).map(lambda where: {"profile": _json(where=where)})
 
 
-COHORTS = ["first", "second", "third"]
+COHORTS = ("first", "second", "third")
 """Saved cohorts; each may refer to those before it."""
 
 
+@cache
 def cohorts(moment: int) -> st.SearchStrategy[dict[str, dict[str, Any]]]:
     """Rules of saved cohorts about what happened around a moment."""
     return st.fixed_dictionaries({name: rules(moment, COHORTS[:place]) for place, name in enumerate(COHORTS)})
 
 
-def rules(moment: int, known: list[str] = COHORTS) -> st.SearchStrategy[dict[str, Any]]:
+@cache
+def rules(moment: int, known: tuple[str, ...] = COHORTS) -> st.SearchStrategy[dict[str, Any]]:
     """Rules about what happened around a moment, which may refer to some saved cohorts."""
     named = [st.sampled_from(known).map(lambda name: {"cohort": {"cohortId": name}})] if known else []
     return st.recursive(
@@ -300,6 +309,7 @@ class Scene:
     later: World
 
 
+@cache
 def _scenes_at(moment: int, zone: ZoneInfo) -> st.SearchStrategy[Scene]:
     world = st.builds(World, events(moment), profiles, st.just(zone), cohorts(moment))
     asked = st.lists(st.one_of(dids(moment), sequences(moment), rules(moment)), min_size=3, max_size=6)
@@ -311,6 +321,7 @@ scenes = st.builds(
 ).flatmap(lambda at: _scenes_at(*at))
 
 
+@cache
 def _dense_rules(moment: int) -> st.SearchStrategy[dict[str, Any]]:
     """Figures, first times and orders with few conditions, so that many customers satisfy them."""
     types = st.sampled_from(EVENT_TYPES[:2])
@@ -348,6 +359,7 @@ def _dense_rules(moment: int) -> st.SearchStrategy[dict[str, Any]]:
     return st.one_of(did, did, sequence)
 
 
+@cache
 def _dense_scenes_at(moment: int, zone: ZoneInfo) -> st.SearchStrategy[Scene]:
     prices = st.sampled_from([0.1, 0.1, 0.2, 0.3, 1.0, 2.5, 1000.0, "a", True])
     one = st.builds(
