@@ -6,13 +6,13 @@ where every process on the machine could read it: it comes from a file, the envi
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import uuid4
 
 import typer
 
 from libs.cli.errors import Failed
-from libs.cli.options import Json
+from libs.cli.options import Json, Yes
 from libs.cli.output import say, show_json
 from libs.cli.session import can_ask, session_of
 from libs.gen.cohort.v1 import sync_pb2
@@ -74,19 +74,28 @@ def add_facebook(
     ] = None,
     limited_data_use: Limited = None,
     default_country: Country = None,
-    graph_url: Annotated[str | None, typer.Option(help="Another Graph API, for tests.")] = None,
+    graph_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Another Graph API, for tests, where the server was started with --insecure or knows its host."
+        ),
+    ] = None,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Add a custom audience of Facebook Ads. Asks for what is missing; the token is never shown again.
 
     Example: cohort destinations add facebook-ads ads --account 1234567890 --match-key EMAIL --match-key PHONE
     """
-    name = _given(name, "Name of the destination", "NAME")
-    account = _given(account, "Ad account id", "--account")
-    keys = match_key or _given(None, f"Match keys, as {DEFAULT_KEYS}", "--match-key", DEFAULT_KEYS).split(",")
+    ask = can_ask(yes)
+    name = name or _asked(ask, "Name of the destination", "NAME")
+    account = account or _asked(ask, "Ad account id", "--account")
+    keys = match_key or _asked(ask, "Match keys, with commas in between", "--match-key", DEFAULT_KEYS).split(
+        ","
+    )
     facebook = sync_pb2.FacebookAdsDestination(
         ad_account_id=account,
-        access_token=access_token(token_file),
+        access_token=access_token(token_file, ask),
         audience_id=audience or "",
         limited_data_use=bool(limited_data_use),
         default_country=default_country or "",
@@ -120,8 +129,11 @@ def set_match_keys(facebook: sync_pb2.FacebookAdsDestination, keys: list[str]) -
             facebook.match_attributes[name] = attribute
 
 
-def access_token(token_file: Path | None) -> str:
-    """Return the access token from the file, the environment or a hidden prompt. Raises `Failed`."""
+def access_token(token_file: Path | None, ask: bool) -> str:
+    """Return the access token from the file, the environment or a hidden prompt. Raises `Failed`.
+
+    `ask` says whether there is somebody to ask.
+    """
     if token_file is not None:
         try:
             token = token_file.read_text(encoding="utf-8").strip()
@@ -132,16 +144,14 @@ def access_token(token_file: Path | None) -> str:
         token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if token:
         return token
-    if not can_ask(False):
+    if not ask:
         raise Failed(f"an access token is needed: --token-file FILE, or {TOKEN_VARIABLE} in the environment")
     answer: str = typer.prompt("Access token (not shown)", hide_input=True)
     return answer.strip()
 
 
-def _given(value: Any, question: str, option: str, default: str | None = None) -> str:
-    """Return a value, asked for where it is missing. Raises `Failed` where nobody can be asked."""
-    if value:
-        return str(value)
-    if not can_ask(False):
-        raise Failed(f"say {option}: there is no terminal to ask at")
+def _asked(ask: bool, question: str, option: str, default: str | None = None) -> str:
+    """Return the answer to a question. Raises `Failed` where nobody can be asked."""
+    if not ask:
+        raise Failed(f"say {option}: nobody is asked with --yes or without a terminal")
     return str(typer.prompt(question, default=default))

@@ -254,7 +254,7 @@ def _facebook_changes(
     """Return what is to change of a Facebook Ads destination, and its paths."""
     facebook, paths = sync_pb2.FacebookAdsDestination(), []
     if new_token:
-        facebook.access_token = access_token(token_file)
+        facebook.access_token = access_token(token_file, can_ask(False))
         paths.append("access_token")
     if match_key:
         set_match_keys(facebook, match_key)

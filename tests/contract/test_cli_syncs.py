@@ -102,6 +102,15 @@ class TestDestinations:
         assert named in str(result.exception) + result.stderr
         assert fakes.asked("CreateDestination") == []
 
+    @pytest.mark.parametrize("given", [(), ("ads",), ("ads", "--account", "42", "--match-key", "EMAIL")])
+    def test_with_yes_nothing_is_asked_at_a_terminal_either(
+        self, fakes: Fakes, cli: Cli, given: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("libs.cli.destination_kinds.can_ask", lambda yes: not yes)
+        result = cli("destinations", "add", "facebook-ads", *given, "--yes", stdin="x\n" * 9)
+        assert result.exit_code == 1
+        assert fakes.asked("CreateDestination") == []
+
     def test_a_token_is_no_option(self, cli: Cli) -> None:
         assert cli("destinations", "add", "facebook-ads", "ads", "--token", "EAAB").exit_code == 2
 

@@ -156,6 +156,8 @@ class GraphApi:
         self.cumulative = cumulative
         """Whether num_received and num_invalid_entries are those of the session so far."""
         self.refuse: set[str] = set()
+        self.blocked: set[str] = set()
+        """Audiences whose people may not be changed, until somebody has an appeal granted."""
         self.samples = True
         self.usage: dict[str, str] = {}
         """Headers of every answer."""
@@ -332,6 +334,8 @@ class GraphApi:
     def _upload(
         self, method: str, edge: str, audience: Audience, params: Mapping[str, str]
     ) -> dict[str, Any]:
+        if audience.audience_id in self.blocked:
+            raise _Refusal(100, "Audience Upload Blocked", 1713230)
         payload = json.loads(params.get("payload", "{}"))
         schema, data = payload.get("schema"), payload.get("data")
         if not isinstance(schema, list) or not set(schema) <= HASHED | PLAIN | OPTIONS:

@@ -6,6 +6,7 @@ place of the one before at once. `services.sync.run` knows these two and no type
     DeliveryError          the message is for people: no secret and no personal data in it
     ├── Untaken            for certain, nothing of what was sent was taken
     ├── Passing            it may pass: trying again later can help
+    │   └── Throttled      there were too many calls: everybody who calls there is to wait
     └── Blocked            a person must do something first: the sync is paused
 """
 
@@ -45,6 +46,10 @@ class Passing(DeliveryError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Throttled(Passing):
+    """Too many calls; not only this one is to wait."""
 
 
 class Blocked(DeliveryError):

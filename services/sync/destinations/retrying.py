@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from services.sync.destinations.base import DeliveryError, Passing, go_on
@@ -69,9 +69,12 @@ async def persist(
     async def sleep(seconds: float) -> None:
         await patience.wait(seconds, check_going)
 
+    def is_worth_it(failure: BaseException) -> bool:
+        return isinstance(failure, Passing) and (failure.retry_after or 0) <= patience.longest_retry_after
+
     made = 0
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type(Passing),
+        retry=retry_if_exception(is_worth_it),
         stop=stop_after_attempt(attempts or patience.attempts),
         wait=pause,
         sleep=sleep,
@@ -84,7 +87,8 @@ async def persist(
                 return await attempt()
     except Passing as failure:
         times = "once" if made == 1 else f"{made} times"
-        raise DeliveryError(f"{subject} was called {times} and did not do it: {failure}") from None
+        wish = "" if is_worth_it(failure) else f", and asked to be left alone for {failure.retry_after:.0f} s"
+        raise DeliveryError(f"{subject} was called {times} and did not do it: {failure}{wish}") from None
     raise AssertionError("tenacity ends by returning or raising")
 
 

@@ -10,6 +10,7 @@ audience, and 700,000 at most, as Meta's page on rate limiting of the Custom Aud
 
 import contextlib
 import json
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
@@ -38,6 +39,7 @@ class Account:
         self._audiences: set[str] = set()
         self._calls: deque[tuple[int, int]] = deque()  # (minute, how many), an hour's worth
         self._blocked_until = 0
+        self._refusals = 0  # calls in a row that were too many
 
     @property
     def budget(self) -> int:
@@ -84,6 +86,20 @@ class Account:
     def leave_alone(self, seconds: float) -> None:
         """Call no more for so long."""
         self._blocked_until = max(self._blocked_until, self._clock() + round(seconds * 1000))
+
+    def refused(self, patience: Patience, asked: float | None) -> None:
+        """Take note of a call that was too many: leave the account alone for what was asked, in seconds.
+
+        Where nothing was asked, the pause doubles with each such call in a row, at random by up to a half.
+        """
+        growing = patience.shortest_wait * 2 ** min(self._refusals, 20)
+        self._refusals += 1
+        drawn = random.uniform(0.5, 1) * min(growing, patience.longest_wait)
+        self.leave_alone(drawn if asked is None else asked)
+
+    def answered(self) -> None:
+        """Take note of a call that was not too many."""
+        self._refusals = 0
 
     def note(self, headers: Mapping[str, str]) -> None:
         """Read what an answer says about limits: minutes to wait, and the tier of access."""

@@ -6,13 +6,17 @@ repeated: its messages have quoted tokens and rows.
 
 from dataclasses import dataclass
 
-from services.sync.destinations.base import Blocked, DeliveryError, Passing
+from services.sync.destinations.base import Blocked, DeliveryError, Passing, Throttled
 
 THROTTLED = frozenset({4, 17, 32, 613, 80000, 80003, 80004})
 """Too many calls: of the app, the user, the ad account."""
 TRANSIENT = frozenset({1, 2})
 """Unknown and temporarily unavailable."""
-AUDIENCE_BLOCKED = 100, 1713230
+AUDIENCE_BLOCKED = 1713228, 1713230, 1713231
+"""Subcodes of 100: the audience has integrity restrictions."""
+TERMS = 1870034
+TOO_SMALL = 1870047
+"""Subcodes of 200."""
 TOO_MANY_REQUESTS = 429
 SERVER_ERRORS = 500
 RESUME = "then resume the sync"
@@ -35,6 +39,7 @@ class ApiError:
 STOPS: dict[int, tuple[str, str]] = {
     10: ("PERMISSION_MISSING", "give the token's app the permission ads_management"),
     102: ("TOKEN_INVALID", "get a new access token and save it with the destination"),
+    104: ("TOKEN_INVALID", "the app wants signed calls: switch off its setting Require App Secret"),
     105: ("REQUEST_REFUSED", "the request has more than Meta allows: report this to whoever runs Cohort"),
     190: (
         "TOKEN_INVALID",
@@ -53,8 +58,8 @@ PERMISSIONS = range(200, 300)
 def judge(error: ApiError, retry_after: float | None = None) -> DeliveryError:
     """Return the failure that an error amounts to."""
     if error.code in THROTTLED or error.status == TOO_MANY_REQUESTS:
-        return Passing(f"{error}: too many calls", retry_after)
-    if (error.code, error.subcode) == AUDIENCE_BLOCKED:
+        return Throttled(f"{error}: too many calls", retry_after)
+    if error.code == 100 and error.subcode in AUDIENCE_BLOCKED:
         return _stop(error, "AUDIENCE_BLOCKED", "Meta has blocked the audience: look at it in Ads Manager")
     if error.code == 100 and error.subcode == 33:
         return _stop(
@@ -63,10 +68,18 @@ def judge(error: ApiError, retry_after: float | None = None) -> DeliveryError:
             "the ad account or audience does not exist, or the token may not see it: "
             "set it right, or delete the sync and make it anew",
         )
+    if error.subcode == TERMS:
+        return _stop(error, *STOPS[2655])
+    if error.code == 200 and error.subcode == TOO_SMALL:
+        return _stop(
+            error,
+            "AUDIENCE_TOO_SMALL",
+            "Meta takes nobody off an audience in use that would become so small: stop its ads, or add people",
+        )
     if error.code in STOPS:
         return _stop(error, *STOPS[error.code])
     if error.code in TRANSIENT or error.is_transient or error.status >= SERVER_ERRORS:
-        return Passing(str(error))
+        return Passing(str(error), retry_after)
     if error.code in PERMISSIONS:
         return _stop(error, "PERMISSION_MISSING", STOPS[200][1])
     if error.code == 100:

@@ -15,8 +15,8 @@ from facebook_business.exceptions import FacebookError, FacebookRequestError
 from facebook_business.session import FacebookSession
 
 from services.sync.destinations.addresses import AddressRefused, Unresolvable
-from services.sync.destinations.base import DeliveryError, Passing
-from services.sync.destinations.facebook.failures import ApiError, judge
+from services.sync.destinations.base import DeliveryError, Passing, Throttled
+from services.sync.destinations.facebook.failures import TOO_MANY_REQUESTS, ApiError, judge
 from services.sync.destinations.facebook.transport import NotAnAnswer, Resolve, Transport, retry_after
 from services.sync.destinations.retrying import Patience
 
@@ -159,7 +159,11 @@ def _judged(error: FacebookRequestError) -> DeliveryError:
 def _unreadable(error: NotAnAnswer) -> DeliveryError:
     """An HTML page of a proxy or an outage may pass, whatever its status; a redirect will not."""
     said = f"Meta answered {error.status} with something that is no answer"
-    return DeliveryError(said) if 300 <= error.status < 400 else Passing(said, error.retry_after)
+    if 300 <= error.status < 400:
+        return DeliveryError(said)
+    if error.status == TOO_MANY_REQUESTS:
+        return Throttled(f"{said}: too many calls", error.retry_after)
+    return Passing(said, error.retry_after)
 
 
 def _whole(value: object) -> int:

@@ -19,6 +19,16 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+")
 ADVERTISING_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 NO_ADVERTISING = "00000000-0000-0000-0000-000000000000"
 """What a device says whose owner has switched advertising ids off: the same for all of them."""
+ALIASES = {
+    "united kingdom": "gb",
+    "great britain": "gb",
+    "uk": "gb",
+    "usa": "us",
+    "u.s.a.": "us",
+    "u.s.": "us",
+    "united states of america": "us",
+}
+"""Names that people write and the table of names does not have."""
 BIRTH_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 US_ZIP = re.compile(r"([0-9]{5})(?:[0-9]{4})?", re.ASCII)
 GENDERS = {"male": "m", "m": "m", "female": "f", "f": "f"}
@@ -151,4 +161,4 @@ def _countries() -> dict[str, str]:
     table = (resources.files("tzdata") / "zoneinfo" / "iso3166.tab").read_text(encoding="utf-8")
     pairs = [line.split("\t") for line in table.splitlines() if line and not line.startswith("#")]
     by_name = {name.casefold(): code.lower() for code, name in pairs}
-    return by_name | {code.lower(): code.lower() for code, _ in pairs} | {"united kingdom": "gb"}
+    return by_name | {code.lower(): code.lower() for code, _ in pairs} | ALIASES

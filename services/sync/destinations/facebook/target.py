@@ -22,6 +22,7 @@ from services.sync.destinations.base import (
     Opening,
     Page,
     Receipt,
+    Throttled,
     Unmatchable,
 )
 from services.sync.destinations.facebook.account import Account
@@ -224,9 +225,18 @@ class FacebookTarget(Feed):
         return await persist(attempt, self._patience, "Meta", attempts=attempts, check_going=self.check_going)
 
     async def _once(self, work: Callable[[], T]) -> T:
-        """Call as soon as the account may be called, in a thread, as the SDK blocks."""
+        """Call as soon as the account may be called, in a thread, as the SDK blocks.
+
+        Too many calls are for the account to sit out, and with it for everybody who calls it.
+        """
         await self._account.admit(self._patience, self.check_going)
-        return await blocking.call(work)
+        try:
+            answer = await blocking.call(work)
+        except Throttled as failure:
+            self._account.refused(self._patience, failure.retry_after)
+            raise Throttled(str(failure), retry_after=0) from None
+        self._account.answered()
+        return answer
 
     def _calling(self) -> None:
         self.attempts += 1

@@ -6,10 +6,12 @@ answer. Redirects and proxies of the environment are not followed, as they would
 connection goes to an address that was checked: the name stays in Host, in TLS and in what the certificate must say.
 """
 
+import contextlib
 import logging
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -108,9 +110,18 @@ def _never_connected(error: requests.ConnectionError) -> bool:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a Retry-After header, None where there are none."""
-    value = headers.get("retry-after", "")
-    return float(value) if value.isascii() and value.isdigit() else None
+    """Return the seconds of a Retry-After header, None where there are none.
+
+    A date is counted from that of the answer, so that our own clock does not matter.
+    """
+    said = {name.lower(): value for name, value in headers.items()}
+    value = said.get("retry-after", "")
+    if value.isascii() and value.isdigit():
+        return float(value)
+    with contextlib.suppress(ValueError, TypeError):
+        pause = parsedate_to_datetime(value) - parsedate_to_datetime(said.get("date", ""))
+        return max(0.0, pause.total_seconds())
+    return None
 
 
 def _is_answer(response: requests.Response) -> bool:

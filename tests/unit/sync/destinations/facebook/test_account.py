@@ -79,6 +79,22 @@ async def test_minutes_in_the_header_are_waited_for_and_an_hour_is_the_most(acco
         await account.admit(patience, going)
 
 
+async def test_calls_that_were_too_many_leave_the_account_alone_for_longer_each_time(account, time, patience):
+    for most in (1, 2, 4, 8, 16, 32, 60, 60):
+        before = time.now
+        account.refused(patience, None)
+        await account.admit(patience, going)
+        assert most / 2 <= (time.now - before) / 1000 <= most
+    account.answered()
+    before = time.now
+    account.refused(patience, None)
+    await account.admit(patience, going)
+    assert time.now - before <= 1000
+    account.refused(patience, 90.0)
+    await account.admit(patience, going)
+    assert time.now - before >= 90_000
+
+
 async def test_a_full_account_header_is_waited_for_in_seconds(account, time, patience):
     account.note({"X-Ad-Account-Usage": json.dumps({"acc_id_util_pct": 100, "reset_time_duration": 90})})
     await account.admit(patience, going)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from services.sync.destinations.base import Blocked, DeliveryError, Passing
+from services.sync.destinations.base import Blocked, DeliveryError, Passing, Throttled
 from services.sync.destinations.facebook.failures import ApiError, judge
 
 
 @pytest.mark.parametrize("code", [4, 17, 613, 80003])
 def test_too_many_calls_pass(code):
     failure = judge(ApiError(400, code), 30.0)
-    assert isinstance(failure, Passing)
+    assert isinstance(failure, Throttled)
     assert failure.retry_after == 30.0
 
 
@@ -24,13 +24,20 @@ def test_too_many_calls_pass(code):
     ],
 )
 def test_what_may_pass_does(error):
-    assert isinstance(judge(error), Passing)
+    failure = judge(error, 7.0)
+    assert isinstance(failure, Passing)
+    assert failure.retry_after == 7.0
+    assert isinstance(failure, Throttled) == (error.status == 429)
 
 
 @pytest.mark.parametrize(
     ("code", "subcode", "reason"),
     [
         (100, 1713230, "AUDIENCE_BLOCKED"),
+        (100, 1713228, "AUDIENCE_BLOCKED"),
+        (200, 1870034, "TERMS_NOT_ACCEPTED"),
+        (200, 1870047, "AUDIENCE_TOO_SMALL"),
+        (104, 0, "TOKEN_INVALID"),
         (100, 33, "AUDIENCE_GONE"),
         (100, 0, "REQUEST_REFUSED"),
         (102, 0, "TOKEN_INVALID"),

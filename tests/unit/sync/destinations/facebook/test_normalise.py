@@ -84,6 +84,8 @@ TABLES = {
         ("India", "", "in"),
         ("United States", "", "us"),
         ("United Kingdom", "", "gb"),
+        ("UK", "", "gb"),
+        ("USA", "", "us"),
         ("XX", "", ""),
         ("Atlantis", "", ""),
     ],
