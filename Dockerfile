@@ -13,9 +13,11 @@ FROM python:3.11-slim
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 RUN useradd --uid 10001 --no-create-home cohort && install -d -o cohort -g cohort /data
-# Compiled loops are kept where the root is not read-only; a container compiles them once, beside its work.
-ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 NUMBA_CACHE_DIR=/tmp/kernels
-USER cohort
+# Nothing is written but to /data and /tmp, so the root may be read-only. Compiled loops are kept in /tmp; a container
+# compiles them once, beside its work.
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 NUMBA_CACHE_DIR=/tmp/kernels
+# By its number, so that whoever runs the image can tell that it is not root.
+USER 10001:10001
 VOLUME /data
 ENTRYPOINT ["cohort"]
 CMD ["serve", "--data-dir", "/data"]

@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
-.PHONY: setup demo test lint bench faults fuzz generate lock clean
+.PHONY: setup demo test lint audit bench faults fuzz generate lock clean
 
 setup: $(READY)
 
@@ -27,7 +27,12 @@ lint: setup
 	$(BIN)/mypy
 	cd protos && ../$(BIN)/buf lint
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive libs services protos
 	$(BIN)/python protos/generate.py --check
+
+# Known vulnerabilities of what is pinned. Where their database is out of reach it says so and fails.
+audit: setup
+	$(BIN)/python -m tests.audit
 
 bench: setup
 	$(BIN)/python -m tests.bench $(ARGS)

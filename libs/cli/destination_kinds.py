@@ -17,7 +17,7 @@ from libs.cli.output import say, show_json
 from libs.cli.session import can_ask, session_of
 from libs.gen.cohort.v1 import sync_pb2
 
-TOKEN_VARIABLE = "COHORT_FACEBOOK_TOKEN"
+TOKEN_VARIABLE = "COHORT_FACEBOOK_TOKEN"  # nosec B105 # where it is, not what
 DEFAULT_KEYS = "EMAIL,PHONE"
 
 TokenFile = Annotated[

@@ -118,7 +118,10 @@ app.add_typer(secrets.app, name="secrets")
 
 
 def main() -> None:
-    """Run the command line: the `cohort` console script."""
+    """Run the command line: the `cohort` console script. Not without asserts, which say what must be so."""
+    if not __debug__:
+        note("error: Cohort does not run without its assertions: leave out -O and PYTHONOPTIMIZE")
+        raise SystemExit(2)
     app()
 
 

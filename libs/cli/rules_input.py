@@ -103,7 +103,7 @@ def _parse(where: str, text: str) -> Any:
     number = re.compile(r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$")
     AsJson.add_implicit_resolver("tag:yaml.org,2002:float", number, digits)
     try:
-        return yaml.load(text, AsJson)
+        return yaml.load(text, AsJson)  # nosec B506 # AsJson is a SafeLoader
     except yaml.YAMLError as error:
         if text.lstrip().startswith("{"):
             raise Failed(f"{where}: not JSON: {as_json}") from error

@@ -6,7 +6,7 @@ alone.
 """
 
 import os
-import subprocess
+import subprocess  # nosec B404 # runs this module itself
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,7 +68,7 @@ def merge_in_process(segments: Sequence[Segment], store: SegmentStore, erased: B
     name = store.new_name()
     names = [each.name for each in segments]
     command = [sys.executable, "-m", "libs.index.merge", str(store.folder), store.zone, name, *names]
-    done = subprocess.run(
+    done = subprocess.run(  # nosec B603 # our own interpreter and files, no shell
         command, input=erased.serialize(), capture_output=True, check=False, start_new_session=True
     )
     if done.returncode == NOTHING_LEFT:

@@ -20,7 +20,7 @@ from libs.storage.environment import Absent, Environment, scan
 from libs.storage.projects import DEFAULT, VERSION, Project, check_zone, same_zone
 
 TABLES = ("projects", "keys", *requests.TABLES)
-SECRET_PREFIX = "cohort_"
+SECRET_PREFIX = "cohort_"  # nosec B105 # what a secret begins with
 """What every secret begins with, so that scanners for leaked secrets and people know it."""
 SECRET_BYTES = 32
 SECRET_LENGTH = len(SECRET_PREFIX) + 43

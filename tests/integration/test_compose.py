@@ -108,7 +108,34 @@ def test_the_image_installs_only_what_a_hash_pins() -> None:
     installs = [line for line in lines if "pip install" in line]
     assert len(installs) == 1
     assert all("--require-hashes -r requirements-run.lock" in line for line in installs)
-    assert "USER cohort" in lines
+
+
+def test_the_image_runs_as_nobody_in_particular_and_owns_its_data_alone() -> None:
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    last = lines[lines.index("FROM python:3.11-slim") :]
+    assert [line for line in last if line.startswith("USER")] == ["USER 10001:10001"]
+    after = last[last.index("USER 10001:10001") + 1 :]
+    assert {line.split()[0] for line in after} == {
+        "VOLUME",
+        "ENTRYPOINT",
+        "CMD",
+    }  # nothing is done as root behind it
+    assert not any("--chown" in line or "chmod" in line or "setuid" in line for line in last)
+    [made] = [line for line in last if "useradd" in line]
+    assert "--uid 10001" in made
+    assert "install -d -o cohort -g cohort /data" in made
+
+
+def test_containers_can_write_to_their_data_alone_and_gain_nothing(compose: dict[str, Any]) -> None:
+    for name, container in compose["services"].items():
+        assert container["read_only"] is True
+        assert container["user"] == "10001:10001"
+        assert container["cap_drop"] == ["ALL"]
+        assert container["security_opt"] == ["no-new-privileges:true"]
+        assert not {"cap_add", "privileged", "devices", "userns_mode"} & set(container)
+        assert container.get("volumes", []) in ([], ["data:/data"])
+        places = container.get("tmpfs", [])
+        assert places == ([] if name == HOLDER else ["/tmp:nosuid,nodev,mode=1777"])
 
 
 def test_what_the_image_runs_is_what_was_tested() -> None:

@@ -3,7 +3,7 @@
 import os
 import queue
 import re
-import subprocess
+import subprocess  # nosec B404 # runs this program itself
 import sys
 import threading
 import time
@@ -33,7 +33,7 @@ def running_server(directory: Path) -> Iterator[str]:
     log_path = directory / "server.log"
     with log_path.open("w") as log:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603 # our own interpreter and words, no shell
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
         )
         try:

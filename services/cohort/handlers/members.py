@@ -26,7 +26,7 @@ class Members(Handlers):
     def __init__(self, engine: Engine, store: CohortStore, clock: Clock) -> None:
         super().__init__(engine, store, clock)
         self._member_pages: Pages[Result] = Pages(clock)
-        self._streams: Pages[Result] = Pages(clock, token_field="cursor")
+        self._streams: Pages[Result] = Pages(clock, token_field="cursor")  # nosec B106 # a field
 
     async def ListMembers(
         self, request: cohort_pb2.ListMembersRequest, context: Context
