@@ -27,7 +27,7 @@ from libs.events.erasures import Erasures
 from libs.events.profile import Profiles
 from libs.events.string_index import StringIndex
 from libs.storage import requests
-from libs.storage.environment import Environment, scan
+from libs.storage.environment import Absent, Environment, scan
 
 VERSION = 1
 TABLES = ("blocks", "customers", "names", "values", "profiles", *erasures.TABLES, *requests.TABLES)
@@ -81,14 +81,19 @@ class EventLog:
         self._readonly = readonly
         self._checked: set[int] = set()
         self.erasures = Erasures(self.environment)
-        if not readonly:
-            self._identify()
-        with self.environment.read() as txn:
-            self.log_id = self._meta(txn, b"log_id").hex()
-            self.seed = int.from_bytes(self._meta(txn, b"seed"), "big")
-            self.customers, self.names, self.values = map(self._dictionary, ("customers", "names", "values"))
-            self._load_dictionaries(txn)
-            self.customers.retire(self.erasures.masked(txn).tolist())
+        try:
+            if not readonly:
+                self._identify()
+            with self.environment.read() as txn:
+                self.log_id, self.seed = self._identity(txn)
+                self.customers, self.names, self.values = map(
+                    self._dictionary, ("customers", "names", "values")
+                )
+                self._load_dictionaries(txn)
+                self.customers.retire(self.erasures.masked(txn).tolist())
+        except BaseException:
+            self.environment.close()
+            raise
 
     def masked(self) -> NDArray[np.uint32]:
         """Return who was erased and not yet removed, ascending, (n,) uint32; nobody finds them by id any more."""
@@ -104,9 +109,12 @@ class EventLog:
             for key in (b"log_id", b"seed"):
                 txn.put(key, os.urandom(8), db=self.environment.meta, overwrite=False)
 
-    def _meta(self, txn: Any, key: bytes) -> bytes:
-        value: bytes = txn.get(key, db=self.environment.meta)
-        return value
+    def _identity(self, txn: Any) -> tuple[str, int]:
+        """Return the log's id and the seed of its hashes; its writer notes both when it has made the tables."""
+        log_id, seed = (txn.get(key, db=self.environment.meta) for key in (b"log_id", b"seed"))
+        if log_id is None or seed is None:
+            raise Absent(f"{self.environment.folder} holds no event log yet")
+        return log_id.hex(), int.from_bytes(seed, "big")
 
     def _dictionary(self, table: str) -> Dictionary:
         path = self.environment.folder / "dictionaries" / table

@@ -108,7 +108,7 @@ class Environment:
         self._readonly = readonly
         self._gate = Gate()
         self._lock: WriterLock | None = None
-        if readonly and not (folder / "data.mdb").exists():
+        if readonly and not _has_content(folder / "data.mdb"):
             raise Absent(f"{folder} holds no {kind} yet")
         if not readonly:
             self._lock = WriterLock(folder)
@@ -295,6 +295,14 @@ def is_full(folder: Path) -> bool:
     except OSError as error:
         return error.errno in FULL
     return False
+
+
+def _has_content(file: Path) -> bool:
+    """Whether a file is there, and its maker has begun to write it."""
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _allocate(path: Path) -> None:

@@ -182,6 +182,19 @@ def test_a_log_is_absent_until_somebody_writes_it_and_has_one_writer(tmp_path: P
         EventLog(tmp_path)
 
 
+def test_a_log_that_is_being_made_is_absent_still(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").touch()
+    with pytest.raises(Absent, match="no event log yet"):
+        EventLog(tmp_path, readonly=True)
+    Environment(tmp_path, "event log", log.VERSION, log.TABLES).close()
+    for _ in range(2):  # asked again, in the same process
+        with pytest.raises(Absent, match="no event log yet"):
+            EventLog(tmp_path, readonly=True)
+    with written(tmp_path, StepClock()):
+        pass
+    EventLog(tmp_path, readonly=True).close()
+
+
 def test_a_log_of_a_newer_version_is_refused_and_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
