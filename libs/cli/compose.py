@@ -64,6 +64,8 @@ class Options:
     limits: Limits = DEFAULT_LIMITS
     call_level: str = "debug"
     """The level of the line that each call gets in the log."""
+    ingest_target: str = ""
+    """Where sync reads the list of erasures; empty: nowhere."""
     compact_every: float = 3600.0
     """Seconds between compactions, of what is left of erased customers; 0: only on demand."""
 
@@ -136,7 +138,7 @@ class Process:
         self.server.add(service, CohortServicer(engine, store, self.clock))
         self.readiness.require(service.full_name, caught_up(engine))
 
-    async def add_sync(self, cohort_target: str) -> SyncApp:
+    async def add_sync(self, cohort_target: str, ingest_target: str) -> SyncApp:
         """Serve SyncService; it is started once the port listens."""
         options = self.options
         app = await SyncApp.open(
@@ -149,6 +151,7 @@ class Process:
             destination_hosts=options.destination_hosts,
             masters=Masters(options.data_dir, options.master),
             shown_in=self.registry,
+            ingest_target=ingest_target,
         )
         self.stack.push_async_callback(app.close)
         service = sync_pb2.DESCRIPTOR.services_by_name["SyncService"]
@@ -237,7 +240,8 @@ async def serve_all(process: Process) -> None:
         port = process.server.bind()
         process.add_ingest(engine)
         process.add_cohort(engine)
-        app = await process.add_sync(f"{process.own_host}:{port}")
+        own = f"{process.own_host}:{port}"
+        app = await process.add_sync(own, own)
         await process.serve(port, app)
 
 
@@ -290,5 +294,7 @@ async def serve_sync(process: Process) -> None:
     async with process.stack:
         process.show_metrics()
         process.open_directory("sync")
-        app = await process.add_sync(process.options.cohort_target)
+        if not process.options.ingest_target:
+            log.warning("erasures are not followed", why="no --ingest-target to read them from")
+        app = await process.add_sync(process.options.cohort_target, process.options.ingest_target)
         await process.serve(process.server.bind(), app)

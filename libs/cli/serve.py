@@ -40,7 +40,14 @@ TimeZone = Annotated[
 CohortTarget = Annotated[
     str, typer.Option(metavar="HOST:PORT", help="The cohort service to ask for members.")
 ]
-
+IngestTarget = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="The ingest service to ask who was erased. [none: erasures wait]",
+        show_default=False,
+    ),
+]
 DestinationHost = Annotated[
     list[str] | None,
     typer.Option(
@@ -220,6 +227,7 @@ def cohort(
 
 def sync(
     cohort_target: CohortTarget,
+    ingest_target: IngestTarget = "",
     data_dir: DataDir = DEFAULT_DATA,
     listen: Listen = "127.0.0.1:50053",
     insecure: Insecure = False,
@@ -233,7 +241,7 @@ def sync(
 ) -> None:
     """Run the sync service: keeps destinations in step with the cohorts of a cohort service.
 
-    Example: cohort sync serve --cohort-target 127.0.0.1:50052 --data-dir data --listen 127.0.0.1:50053 --insecure
+    Example: cohort sync serve --cohort-target 127.0.0.1:50052 --ingest-target 127.0.0.1:50051 --insecure
     """
     from libs.cli import compose
 
@@ -245,6 +253,7 @@ def sync(
         insecure,
         allow_plaintext,
         cohort_target=cohort_target,
+        ingest_target=ingest_target,
         hosts=hosts,
         metrics=metrics,
         master_key_file=master_key_file,
@@ -262,6 +271,7 @@ def _run(
     guards: Guards,
     time_zone: str | None = None,
     cohort_target: str = "",
+    ingest_target: str = "",
     hosts: tuple[str, ...] = (),
     metrics: str | None = None,
     master_key_file: Path | None = None,
@@ -296,7 +306,8 @@ def _run(
         _master_key(master_key_file),
         limits,
         guards.log_calls.value,
-        compact_every,
+        compact_every=compact_every,
+        ingest_target=ingest_target,
     )
 
     async def main() -> None:

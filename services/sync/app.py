@@ -13,6 +13,8 @@ from services.sync.destinations.addresses import Hosts, Lookup, system_lookup
 from services.sync.destinations.facebook.account import Accounts
 from services.sync.destinations.opener import Opener
 from services.sync.destinations.retrying import Patience
+from services.sync.erasing import EVERY_SECONDS, Erasing
+from services.sync.erasures import Erasures
 from services.sync.lifecycle import Lifecycle
 from services.sync.measures import Measures
 from services.sync.members import Members
@@ -31,9 +33,16 @@ class SyncApp:
     """
 
     def __init__(
-        self, store: Store, members: Members, runner: Runner, servicer: SyncServicer, measures: Measures
+        self,
+        store: Store,
+        members: Members,
+        runner: Runner,
+        servicer: SyncServicer,
+        measures: Measures,
+        erasing: Erasing | None = None,
     ) -> None:
         self.servicer = servicer
+        self._erasing = erasing
         self._measures = measures
         self._store = store
         self._members = members
@@ -54,6 +63,8 @@ class SyncApp:
         lookup: Lookup = system_lookup,
         masters: Masters | None = None,
         shown_in: CollectorRegistry | None = None,
+        ingest_target: str = "",
+        erasing_every: float = EVERY_SECONDS,
     ) -> "SyncApp":
         """Open the service over `data_dir`/sync. Members come from the cohort service at HOST:PORT.
 
@@ -61,6 +72,8 @@ class SyncApp:
         `allow_loopback` lets destinations be on this machine, `destination_hosts` names HOST:PORT of others
         and `lookup` looks their names up;
         `patience` says how long they are borne with; what Prometheus is shown goes into `shown_in`.
+        Erasures come from the ingest service at `ingest_target`, HOST:PORT, every so many seconds; from nowhere
+        where it is empty.
         `masters` tells the master key of secrets at rest; None: the one kept in `data_dir`.
         Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
         """
@@ -74,18 +87,28 @@ class SyncApp:
         runner = Runner(store, lifecycle, members, opener.open, clock, measures)
         await runner.recover()
         parts = Parts(store, registry, lifecycle, runner, members, opener, clock, data_dir)
-        return cls(store, members, runner, SyncServicer(parts), measures)
+        erasing = None
+        if ingest_target:
+            erasures = Erasures(ingest_target, credentials or nobody)
+            erasing = Erasing(store, runner, erasures, members, opener.open, erasing_every)
+        return cls(store, members, runner, SyncServicer(parts), measures, erasing)
 
     async def start(self) -> None:
         """Run what is due and what falls due."""
         await self._runner.start()
+        if self._erasing:
+            self._erasing.start()
 
     async def drain(self) -> None:
         """Begin no more runs, and let those under way end their batch."""
+        if self._erasing:
+            await self._erasing.stop()
         await self._runner.stop()
 
     async def close(self) -> None:
         """Close what is open. No call may be under way."""
         self._measures.close()
+        if self._erasing:
+            await self._erasing.close()
         await self._members.close()
         await self._store.close()

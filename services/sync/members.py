@@ -16,7 +16,7 @@ import grpc
 from google.protobuf.struct_pb2 import Struct
 from pyroaring import BitMap
 
-from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2
+from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2, rule_pb2
 from libs.rpc.client import Credentials, connect_async
 from libs.rpc.errors import Failure
 from services.sync.delivered import Entry
@@ -85,6 +85,24 @@ class Members:
                 metadata=self._credentials(),
                 timeout=CALL_SECONDS,
             )
+        except grpc.RpcError as error:
+            raise _translate(error) from error
+
+    async def name(self, cohort_id: str) -> str:
+        """Return the name of a cohort; "" where there is none any more, or the cohort service does not say."""
+        request = cohort_pb2.GetCohortRequest(cohort_id=cohort_id)
+        try:
+            found = await self._stub.GetCohort(request, metadata=self._credentials(), timeout=LIST_SECONDS)
+        except grpc.RpcError:
+            return ""
+        return str(found.cohort.name)
+
+    async def reach(self, revision: str) -> None:
+        """Return when the cohort service is at a revision or behind it. Raises `MembersError`."""
+        nobody = rule_pb2.Rule(any=rule_pb2.AnyRule())
+        request = cohort_pb2.RunRuleRequest(rule=nobody, min_revision=revision, count_only=True)
+        try:
+            await self._stub.RunRule(request, metadata=self._credentials(), timeout=CALL_SECONDS)
         except grpc.RpcError as error:
             raise _translate(error) from error
 

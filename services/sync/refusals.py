@@ -106,6 +106,11 @@ class Refusals:
         for key in stale:
             txn.delete(key, db=self._rows)
 
+    def forget(self, txn: Any, sync_id: SyncId, customer_ids: Iterable[str]) -> None:
+        """Forget these customers' keys. Numbers of those left out are dropped when they are members no more."""
+        for customer_id in customer_ids:
+            txn.delete(_row_key(sync_id, customer_id), db=self._rows)
+
     def drop(self, txn: Any, sync_id: SyncId) -> None:
         """Forget everything of a sync."""
         for table in (self._rows, self._left_out):

@@ -5,7 +5,9 @@ changes are reported does not matter. Neighbours: `lifecycle` (the rules), `run`
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -56,6 +58,21 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._cut_off: list[Outcome] = []
+        self._busy: defaultdict[SyncId, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @asynccontextmanager
+    async def pausing(self, sync_id: SyncId) -> AsyncIterator[bool]:
+        """Keep the runs of a sync waiting. Yields False, and keeps nobody waiting, where one is under way."""
+        lock = self._busy[sync_id]
+        if lock.locked() or await self._store.reading(lambda txn: self._is_running(txn, sync_id)):
+            yield False
+            return
+        async with lock:
+            yield True
+
+    def _is_running(self, txn: Any, sync_id: SyncId) -> bool:
+        sync = self._store.sync(txn, sync_id)
+        return sync is not None and self._store.running(txn, sync) is not None
 
     async def recover(self) -> None:
         """Put things right behind the last stop; before a run can begin, as that would look cut off."""
@@ -145,7 +162,8 @@ class Runner:
             target = await self._open_target(destination)
             delivery = Delivery(self._store, self._members, sync, run, target, lambda: self._stopping)
             try:
-                state = await delivery.perform()
+                async with self._busy[sync.sync_id]:
+                    state = await delivery.perform()
             finally:
                 attempts = delivery.attempts
                 await target.close()

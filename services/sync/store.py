@@ -100,6 +100,15 @@ class Store:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
+    async def wipe(self) -> None:
+        """Overwrite what is left in the file of erased customers, if anything is. Raises `WipeError`."""
+
+        def wipe() -> None:
+            if self.environment.needs_wipe():
+                self.environment.wipe()
+
+        await asyncio.get_running_loop().run_in_executor(self._threads, wipe)
+
     async def close(self) -> None:
         """Finish the work begun, and close the environment."""
         await asyncio.to_thread(self._threads.shutdown)

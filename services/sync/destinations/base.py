@@ -218,6 +218,11 @@ class Snapshot(Target):
     """A destination that takes the full set."""
 
     modes: ClassVar[frozenset[Mode]] = frozenset({Mode.MIRROR, Mode.REPLACE})
+
+    @abstractmethod
+    async def remove(self, customer_ids: frozenset[str]) -> None:
+        """Take these out of what is there, if anything is, and leave the rest as it is. Raises `DeliveryError`."""
+
     replaces = True
 
     @abstractmethod

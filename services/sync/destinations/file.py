@@ -7,6 +7,7 @@ Neighbours: `file_formats` (how it looks), `file_places` (where it goes).
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Sequence
+from typing import BinaryIO
 
 from services.sync.destinations import file_formats
 from services.sync.destinations.base import Snapshot
@@ -26,6 +27,16 @@ class FileTarget(Snapshot):
         """Write where the file goes and clean up."""
         file_formats.check(self._format)
         return await asyncio.to_thread(self._place.check)
+
+    async def remove(self, customer_ids: frozenset[str]) -> None:
+        """Write the file anew without some customers, and put it in place of the one before."""
+        self.attempts += 1
+        file_formats.check(self._format)
+
+        def rewrite(source: BinaryIO, stream: BinaryIO) -> None:
+            file_formats.leave_out(source, stream, self._format, customer_ids)
+
+        await asyncio.to_thread(self._place.rewrite, rewrite)
 
     async def replace(self, members: AsyncIterator[Sequence[Member]]) -> None:
         """Write all members and put the file in place of the one before."""

@@ -7,7 +7,7 @@ kind of its values; where kinds mix, values are written as the text they have in
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -49,6 +49,54 @@ def check(file_format: FileFormat) -> None:
     """Raise `DeliveryError` where what writes this format is not installed."""
     if file_format is FileFormat.PARQUET:
         _pyarrow()
+
+
+def leave_out(
+    source: BinaryIO, stream: BinaryIO, file_format: FileFormat, customer_ids: Container[str]
+) -> None:
+    """Write a file from one of the same format, without some customers.
+
+    Raises `DeliveryError` where the file is not what we write.
+    """
+    try:
+        _FILTERS[file_format](source, stream, customer_ids)
+    except (
+        ValueError,
+        KeyError,
+        IndexError,
+        csv.Error,
+    ) as error:  # msgspec's, pyarrow's and Unicode's are ValueErrors
+        raise DeliveryError("the file is not as it was written: nobody can be taken out of it") from error
+
+
+def _filter_lines(source: BinaryIO, stream: BinaryIO, customer_ids: Container[str]) -> None:
+    decoder = msgspec.json.Decoder(Row)
+    stream.writelines(line for line in source if decoder.decode(line).customerId not in customer_ids)
+
+
+def _filter_csv(source: BinaryIO, stream: BinaryIO, customer_ids: Container[str]) -> None:
+    read = io.TextIOWrapper(source, encoding="utf-8", newline="")
+    written = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    rows = csv.reader(read)
+    writer = csv.writer(written)
+    header = next(rows, [])
+    if header[0] != ID_COLUMN:
+        raise ValueError("another header")
+    writer.writerow(header)
+    writer.writerows(row for row in rows if row[0] not in customer_ids)
+    written.flush()
+    written.detach()
+    read.detach()
+
+
+def _filter_parquet(source: BinaryIO, stream: BinaryIO, customer_ids: Container[str]) -> None:
+    arrow, parquet = _pyarrow()
+    file = parquet.ParquetFile(source)
+    with parquet.ParquetWriter(stream, file.schema_arrow) as writer:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            kept = [each not in customer_ids for each in table.column(ID_COLUMN).to_pylist()]
+            writer.write_table(table.filter(arrow.array(kept, arrow.bool_())))
 
 
 def _write_lines(stream: BinaryIO, spooled: Iterable[bytes], kinds: Kinds) -> None:
@@ -113,6 +161,13 @@ _WRITERS: Mapping[FileFormat, Callable[[BinaryIO, Iterable[bytes], Kinds], None]
     FileFormat.CSV: _write_csv,
     FileFormat.JSON_LINES: _write_lines,
     FileFormat.PARQUET: _write_parquet,
+}
+
+
+_FILTERS: Mapping[FileFormat, Callable[[BinaryIO, BinaryIO, Container[str]], None]] = {
+    FileFormat.CSV: _filter_csv,
+    FileFormat.JSON_LINES: _filter_lines,
+    FileFormat.PARQUET: _filter_parquet,
 }
 
 

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from services.sync.destinations.base import DeliveryError
 
 Write = Callable[[BinaryIO], None]
+Rewrite = Callable[[BinaryIO, BinaryIO], None]
+"""Reads the one and writes the other."""
 
 
 class Place(ABC):
@@ -26,6 +28,10 @@ class Place(ABC):
     @abstractmethod
     def put(self, write: Write) -> None:
         """Write the file and put it in place of the one before, at once. Raises `DeliveryError`."""
+
+    @abstractmethod
+    def rewrite(self, rewrite: Rewrite) -> None:
+        """Make the file anew from the one that is there, if there is one. Raises `DeliveryError`."""
 
     @abstractmethod
     def check(self) -> str:
@@ -55,6 +61,14 @@ class Folder(Place):
     def put(self, write: Write) -> None:
         """Write beside the file and rename."""
         self._in_place(write, keep=True)
+
+    def rewrite(self, rewrite: Rewrite) -> None:
+        """Read the file, and write beside it and rename."""
+        with told("the file cannot be read"):
+            if not self._path.exists():
+                return
+            with self._path.open("rb") as source:
+                self.put(lambda stream: rewrite(source, stream))
 
     def check(self) -> str:
         """Make a file in the folder and remove it."""
@@ -100,6 +114,18 @@ class Remote(Place):
             with _told_of_storage(self._url):
                 storage, path = self._storage()
                 storage.put_file(str(local), path)
+
+    def rewrite(self, rewrite: Rewrite) -> None:
+        """Fetch the file, and put a new one under its name."""
+        with told("the file cannot be read here"), tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / "before"
+            with _told_of_storage(self._url):
+                storage, path = self._storage()
+                if not storage.exists(path):
+                    return
+                storage.get_file(path, str(local))
+            with local.open("rb") as source:
+                self.put(lambda stream: rewrite(source, stream))
 
     def check(self) -> str:
         """Upload an empty object beside the file and remove it."""

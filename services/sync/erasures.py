@@ -1,0 +1,68 @@
+"""Who was erased, and is to leave every destination? A client of the ingest service's list of erasures.
+
+No protobuf type leaves this module.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from libs.gen.cohort.v1 import ingest_pb2, ingest_pb2_grpc
+from libs.rpc.client import Credentials, connect_async
+from libs.rpc.errors import Failure
+
+CALL_SECONDS = 30.0
+PAGE = 1_000
+"""Erasures read at a time: what a page of most destinations holds."""
+
+
+class ErasuresError(Exception):
+    """The list cannot be had, or not confirmed. The message is for the log: it holds no personal data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """One customer who was erased, and the revision at which that was."""
+
+    erasure_id: str
+    customer_id: str
+    revision: str
+
+
+class Erasures:
+    """A channel to the ingest service. Nothing is sent before the first call."""
+
+    def __init__(self, target: str, credentials: Credentials) -> None:
+        self._channel = connect_async(target)
+        self._stub: Any = ingest_pb2_grpc.IngestServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._credentials = credentials
+
+    async def page(self, token: str = "") -> tuple[list[Erasure], str]:
+        """Return some that are not acknowledged, oldest first, and the token of the next ones, "" at the end."""
+        request = ingest_pb2.ListErasuresRequest(page_size=PAGE, page_token=token)
+        answer = await self._call("ListErasures", request)
+        found = [Erasure(one.erasure_id, one.customer_id, one.revision) for one in answer.erasures]
+        return found, answer.next_page_token
+
+    async def confirm(self, erasure_id: str) -> None:
+        """Say that no destination holds the customer any more; one that was confirmed already is no error."""
+        try:
+            await self._call("ConfirmErasure", ingest_pb2.ConfirmErasureRequest(erasure_id=erasure_id))
+        except ErasuresError as error:
+            if not isinstance(error.__cause__, grpc.RpcError) or (
+                Failure.of(error.__cause__).code is not grpc.StatusCode.NOT_FOUND
+            ):
+                raise
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+    async def _call(self, method: str, request: Any) -> Any:
+        try:
+            call = getattr(self._stub, method)
+            return await call(request, metadata=self._credentials(), timeout=CALL_SECONDS)
+        except grpc.RpcError as error:
+            failure = Failure.of(error)
+            raise ErasuresError(f"{method}: {failure.code.name} {failure.reason}".rstrip()) from error

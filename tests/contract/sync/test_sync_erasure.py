@@ -1,0 +1,196 @@
+"""Does an erased customer leave every destination, and is the erasure listed until then?"""
+
+import csv
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pyarrow import parquet
+
+from tests.contract.harness import Client, did, event
+from tests.contract.harness import client as serve
+from tests.contract.sync.harness import SyncHarness, until
+from tests.fakes.plugin import plugin
+from tests.fakes.webhook import Answer, WebhookReceiver
+
+Json = dict[str, Any]
+ERASED = "customer-to-erase"
+TRACES = (ERASED, "erased@example.com", "event-of-the-erased", "a-brand-of-one")
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Client]:
+    """Ingest and cohort services, with three customers who have viewed something."""
+    with serve(tmp_path / "engine") as (connected, _):
+        for who in ("ann", "bob", ERASED):
+            connected.send(event(who, eventId=f"event-of-{who}"))
+            data = {"email": f"{who}@example.com"}
+            connected.call("UpsertCustomers", {"customers": [{"customerId": who, "data": data}]})
+        connected.send(event(ERASED, eventId="event-of-the-erased", data={"brand": "a-brand-of-one"}))
+        data = {"email": "erased@example.com"}
+        connected.call("UpsertCustomers", {"customers": [{"customerId": ERASED, "data": data}]})
+        yield connected
+
+
+class AtPort:
+    """Stands for the cohort service, at the address where it is really served."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+
+@pytest_asyncio.fixture
+async def sync(api: Client, tmp_path: Path) -> AsyncIterator[SyncHarness]:
+    at: Any = AtPort(api.target)
+    harness = SyncHarness(tmp_path / "sync", at, ingest_target=api.target, erasing_every=0.01)
+    await harness.start()
+    yield harness
+    await harness.stop()
+
+
+def viewers(api: Client, name: str = "viewers") -> str:
+    return str(api.call("CreateCohort", {"cohort": {"name": name, "rule": did()}})["cohort"]["cohortId"])
+
+
+async def erased(api: Client) -> None:
+    """Erase the customer and wait until that is acknowledged everywhere."""
+    api.call("DeleteCustomers", {"customerIds": [ERASED]})
+    await until(lambda: not api.call("ListErasures"))
+
+
+def left_of(folder: Path) -> set[str]:
+    data = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    return {each for each in TRACES if each.encode() in data}
+
+
+async def test_without_any_sync_an_erasure_is_confirmed(api: Client, sync: SyncHarness) -> None:
+    await erased(api)
+
+
+@pytest.mark.parametrize("mode", ["MIRROR", "ADD_ONLY"])
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_webhook_is_told_to_remove_an_erased_customer(
+    api: Client, sync: SyncHarness, receiver: WebhookReceiver, mode: str, paused: bool
+) -> None:
+    made = await sync.sync(viewers(api), await sync.webhook(receiver), mode=mode, maxRemoveFraction=0.0)
+    await sync.run(made["syncId"])
+    assert set(receiver.members(made["syncId"])) == {"ann", "bob", ERASED}
+    if paused:
+        await sync.call("PauseSync", {"syncId": made["syncId"]})
+    await erased(api)
+    assert set(receiver.members(made["syncId"])) == {"ann", "bob"}
+    last = receiver.calls[-1].body
+    assert last["removes"] == [{"customerId": ERASED}]
+    assert last["cohortName"] == "viewers"
+    run = await sync.run(made["syncId"])
+    assert (run.get("plannedAdds", 0), run.get("plannedRemoves", 0)) == (0, 0)
+
+
+async def test_a_customer_is_removed_though_the_cohort_is_deleted(
+    api: Client, sync: SyncHarness, receiver: WebhookReceiver
+) -> None:
+    cohort_id = viewers(api)
+    made = await sync.sync(cohort_id, await sync.webhook(receiver))
+    await sync.run(made["syncId"])
+    api.call("DeleteCohort", {"cohortId": cohort_id})
+    await erased(api)
+    assert set(receiver.members(made["syncId"])) == {"ann", "bob"}
+
+
+async def test_a_plugin_gets_what_was_uploaded_to_remove_by(api: Client, sync: SyncHarness) -> None:
+    async with plugin() as plugged:
+        settings = {"grpc": {"target": plugged.target}}
+        made = await sync.call("CreateDestination", {"destination": {"name": "plug", **settings}})
+        synced = await sync.sync(viewers(api), made["destination"]["destinationId"])
+        await sync.run(synced["syncId"])
+        await erased(api)
+        [removed] = plugged.requests[-1].removes
+        assert (removed.customer_id, dict(removed.data)) == (ERASED, {"email": "erased@example.com"})
+        assert set(plugged.members(plugged.audiences[0])) == {"ann", "bob"}
+
+
+@pytest.mark.parametrize("file_format", ["CSV", "JSON_LINES", "PARQUET"])
+async def test_a_file_is_written_again_without_the_customer(
+    api: Client, sync: SyncHarness, tmp_path: Path, file_format: str
+) -> None:
+    path = tmp_path / "members"
+    made = await sync.sync(viewers(api), await sync.file(path, file_format))
+    await sync.run(made["syncId"])
+    await sync.call("PauseSync", {"syncId": made["syncId"]})
+    before = rows_of(path, file_format)
+    assert {row["customerId"] for row in before} == {"ann", "bob", ERASED}
+    await erased(api)
+    assert rows_of(path, file_format) == [row for row in before if row["customerId"] != ERASED]
+
+
+def rows_of(path: Path, file_format: str) -> list[Json]:
+    if file_format == "CSV":
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    if file_format == "PARQUET":
+        return list(parquet.read_table(path).to_pylist())
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def test_while_a_destination_fails_the_erasure_stays_listed(
+    api: Client, sync: SyncHarness, receiver: WebhookReceiver
+) -> None:
+    made = await sync.sync(viewers(api), await sync.webhook(receiver))
+    await sync.run(made["syncId"])
+    calls = len(receiver.calls)
+    receiver.misbehave(*[Answer(status=500)] * 7)
+    api.call("DeleteCustomers", {"customerIds": [ERASED]})
+    await until(lambda: len(receiver.calls) >= calls + 4)
+    listed = api.call("ListErasures").get("erasures", [])
+    assert [one["customerId"] for one in listed] == [ERASED]
+    await until(lambda: not api.call("ListErasures"))
+    assert set(receiver.members(made["syncId"])) == {"ann", "bob"}
+
+
+async def test_a_run_under_way_that_adds_the_customer_is_waited_for(
+    api: Client, sync: SyncHarness, receiver: WebhookReceiver
+) -> None:
+    made = await sync.sync(viewers(api), await sync.webhook(receiver))
+    receiver.misbehave(Answer(hang=True))
+    run = (await sync.call("RunSync", {"syncId": made["syncId"]}))["run"]
+    await until(lambda: receiver.calls)
+    api.call("DeleteCustomers", {"customerIds": [ERASED]})
+    assert api.call("ListErasures")["erasures"]
+    receiver.release()
+    await sync.ended(run["runId"])
+    await until(lambda: not api.call("ListErasures"))
+    assert set(receiver.members(made["syncId"])) == {"ann", "bob"}
+
+
+async def test_who_comes_back_under_an_erased_id_is_added_anew(
+    api: Client, sync: SyncHarness, receiver: WebhookReceiver
+) -> None:
+    made = await sync.sync(viewers(api), await sync.webhook(receiver))
+    await sync.run(made["syncId"])
+    await erased(api)
+    api.send(event(ERASED, eventId="new"))
+    await sync.run(made["syncId"])
+    assert set(receiver.members(made["syncId"])) == {"ann", "bob", ERASED}
+
+
+async def test_no_byte_is_left_in_any_folder_once_all_have_acknowledged(
+    api: Client, sync: SyncHarness, receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    async with plugin() as plugged:
+        settings = {"grpc": {"target": plugged.target}}
+        made = await sync.call("CreateDestination", {"destination": {"name": "plug", **settings}})
+        cohort_id = viewers(api)
+        listed = {"name": "listed", "static": True, "customerIds": [ERASED, "ann"]}
+        static_id = api.call("CreateCohort", {"cohort": listed})["cohort"]["cohortId"]
+        destinations = [await sync.webhook(receiver), await sync.file(tmp_path / "members.csv")]
+        for destination_id in (*destinations, made["destination"]["destinationId"]):
+            for each in (cohort_id, static_id):
+                synced = await sync.sync(each, destination_id)
+                await sync.run(synced["syncId"])
+        assert left_of(tmp_path) == set(TRACES)
+        await erased(api)
+        api.call("Compact")
+        assert left_of(tmp_path) == set()
