@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
-.PHONY: setup demo test lint audit bench faults fuzz generate lock clean
+.PHONY: setup demo test lint audit bench bench-sync faults faults-sync fuzz generate lock clean
 
 setup: $(READY)
 
@@ -37,11 +37,20 @@ audit: setup
 bench: setup
 	$(BIN)/python -m tests.bench $(ARGS)
 
+# A sync of SIZE members (10k, 100k, 1m) and of a tenth of them.
+bench-sync: setup
+	$(BIN)/python -m tests.bench.sync $(ARGS)
+
 # The fault tests at length: kills, errors and full disks at every step of what is written, TIMES times each, then
 # INDEX_KILLS kills while segments are made (CI has 6). Prints a table: all but the times is to be 0.
 faults: setup
 	$(BIN)/python -m tests.faults.matrix --times $(or $(TIMES),20)
 	INDEX_KILLS=$(or $(INDEX_KILLS),60) $(BIN)/python -m pytest tests/faults $(ARGS)
+
+# Schedules of faults around the sync service (kill -9, a destination that fails, clocks that jump): N of them,
+# from SEED on (CI has 6).
+faults-sync: setup
+	$(BIN)/python -m tests.faults.sync_schedules $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
 # Random rules against the naive evaluator: N of them, from SEED on.
 fuzz: setup

@@ -80,7 +80,7 @@ class Feeding:
         """Send the page that was under way when the run was cut off, as it was."""
         kept = await self._store.reading(lambda txn: self._store.in_flight.page(txn, self._sync.sync_id))
         if kept is not None:
-            await self._deliver(feed, opening, kept)
+            await self._deliver(feed, opening, kept, again=True)
 
     async def _send_rest(self, feed: Feed, opening: Opening, drafts: Drafts) -> None:
         pages = drafts.most_pages()
@@ -109,8 +109,11 @@ class Feeding:
             if following or draft.is_empty:
                 self._progress.check_going(run)
 
-    async def _deliver(self, feed: Feed, opening: Opening, kept: SentPage) -> Run:
-        """Send a page that has been written down, and note the answer."""
+    async def _deliver(self, feed: Feed, opening: Opening, kept: SentPage, *, again: bool = False) -> Run:
+        """Send a page that has been written down, and note the answer.
+
+        One that is sent `again` may have been taken before, whatever is answered now.
+        """
         draft = kept.draft
         page = Page(
             opening,
@@ -124,7 +127,8 @@ class Feeding:
         try:
             receipt = await feed.send(page)
         except Untaken:
-            await self._store.writing(lambda txn: self._store.in_flight.end_page(txn, self._sync.sync_id))
+            if not again:
+                await self._store.writing(lambda txn: self._store.in_flight.end_page(txn, self._sync.sync_id))
             raise
         note = partial(self._acknowledge, draft=draft, kept=kept, receipt=receipt, feed=feed)
         return await self._store.writing(note)

@@ -96,7 +96,7 @@ def usage(minutes: int, tier: str = "development_access", percent: int = 100) ->
 
 @dataclass(frozen=True)
 class Call:
-    """One call as it came in. `session` and `rows` are those of uploads; `problem` is why it was refused."""
+    """One call as it came in; `problem` is why it was refused. `session`, `rows` and `content` are of uploads."""
 
     method: str
     edge: str
@@ -106,6 +106,7 @@ class Call:
     schema: list[str]
     rows: int
     problem: str
+    content: str = ""
 
 
 @dataclass
@@ -419,7 +420,17 @@ def _samples(bad: list[Any]) -> dict[str, str]:
 def _call(method: str, node: str, edge: str, url: str, params: Mapping[str, str], problem: str) -> Call:
     payload, session = json.loads(params.get("payload", "{}")), json.loads(params.get("session", "{}"))
     rows = payload.get("data") or []
-    return Call(method, edge, node, url, session, payload.get("schema") or [], len(rows), problem)
+    return Call(
+        method,
+        edge,
+        node,
+        url,
+        session,
+        payload.get("schema") or [],
+        len(rows),
+        problem,
+        params.get("payload", ""),
+    )
 
 
 def _handler(graph: GraphApi) -> type[BaseHTTPRequestHandler]:

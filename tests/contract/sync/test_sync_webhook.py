@@ -304,6 +304,25 @@ async def test_a_run_cut_off_can_be_cancelled_before_it_goes_on(sync, cohorts, r
     assert counts(await sync.run(sync_id)) == (500, 0, 500, 0)
 
 
+async def test_a_page_that_was_taken_before_a_kill_and_is_refused_behind_it_is_settled(
+    sync, cohorts, receiver
+):
+    cohort_id = cohorts.add_cohort("C", ["ann", "bob"])
+    sync_id = (await sync.sync(cohort_id, await sync.webhook(receiver)))["syncId"]
+    receiver.misbehave(Answer(503, hang=True, apply=True), Answer(400))
+    run_id = (await sync.call("RunSync", {"syncId": sync_id}))["run"]["runId"]
+    await until(lambda: receiver.calls)
+    for task in sync.app._runner._tasks:
+        task.cancel()
+    await sync.stop()
+    cohorts.erase("bob")
+    await sync.start()
+    assert (await sync.ended(run_id))["state"] == "FAILED"
+    assert set(receiver.members(sync_id)) == {"ann", "bob"}
+    assert (await sync.run(sync_id))["state"] == "SUCCEEDED"
+    assert set(receiver.members(sync_id)) == {"ann"}
+
+
 async def test_secrets_are_in_no_answer_error_or_file_name(sync, cohorts, receiver, tmp_path: Path, capfd):
     canary = SECRET.removeprefix("whsec_")
     destination_id = await sync.webhook(receiver)
