@@ -22,7 +22,7 @@ from libs.events.commit import Receipt, Submission
 from libs.events.erasures import Erasure, no_such_erasure
 from libs.events.intake import Intake
 from libs.events.log import EventLog, LoggedEvent
-from libs.events.writer import Writer
+from libs.events.writer import DEDUPE_WINDOW_MS, Writer
 from libs.index import evaluate, kernels
 from libs.index.calendar import Calendar
 from libs.index.catalog import Asked, Catalog, index_bytes, read_catalog
@@ -90,6 +90,7 @@ class Engine:
         writable: bool,
         seal_rows: int = SEAL_ROWS,
         compact_every: float = 0.0,
+        dedupe_window: int = DEDUPE_WINDOW_MS,
     ) -> None:
         self.calendar = calendar
         self.epoch = log.log_id
@@ -118,7 +119,9 @@ class Engine:
         log.refresh()
         self._keeper = Keeper(self.catch_up) if writable else None
         committed = self._keeper.wake if self._keeper else _nothing
-        self._writer = Writer(log, clock, committed=committed) if writable else None
+        self._writer = (
+            Writer(log, clock, dedupe_window=dedupe_window, committed=committed) if writable else None
+        )
         self._compactor = (
             Compactor(log, self._index, self._writer, self.catch_up, self._rewrite_profiles)
             if self._writer

@@ -36,6 +36,43 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
+class ByProject(Collector):
+    """Shows registries, one a project, as one, with the project as a label."""
+
+    def __init__(self) -> None:
+        self._registries: dict[str, CollectorRegistry] = {}
+        self._lock = threading.Lock()
+
+    def add(self, project: str, registry: CollectorRegistry) -> None:
+        """Show the registry of a project from now on."""
+        with self._lock:
+            self._registries[project] = registry
+
+    def remove(self, project: str) -> None:
+        """Show it no more; returns when it is not being read."""
+        with self._lock:
+            self._registries.pop(project, None)
+
+    def describe(self) -> Iterable[Metric]:
+        """Name no series ahead."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Read all of them, a family of each name."""
+        families: dict[str, Metric] = {}
+        with self._lock:
+            for project, registry in self._registries.items():
+                for found in registry.collect():
+                    family = families.setdefault(
+                        found.name, Metric(found.name, found.documentation, found.type, found.unit)
+                    )
+                    family.samples += [
+                        sample._replace(labels={"project": project, **sample.labels})
+                        for sample in found.samples
+                    ]
+        return list(families.values())
+
+
 class EngineCollector(Collector):
     """Shows engines: revision, lag, bytes by part, what was taken in, and what waits."""
 

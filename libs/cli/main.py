@@ -19,6 +19,7 @@ from libs.cli import (
     health,
     history,
     keys,
+    projects,
     rules,
     run,
     secrets,
@@ -111,6 +112,7 @@ catalog.register(app)
 compact.register(app)
 status.register(app)
 app.add_typer(keys.app, name="keys")
+app.add_typer(projects.app, name="projects")
 app.add_typer(customers.app, name="customers")
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(syncs.app, name="syncs")

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import os
+import resource
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -102,6 +103,15 @@ LogCalls = Annotated[
 ]
 
 MOST_PORT = 65_535
+TenantFiles = Annotated[
+    Path | None,
+    typer.Option(
+        "--tenant-files",
+        metavar="DIR",
+        help="Let projects but the first have file destinations, each in a folder of its name here.",
+    ),
+]
+
 DEFAULT_DATA = Path("data")
 DEFAULT_LISTEN = "127.0.0.1:50051"
 
@@ -141,6 +151,7 @@ def serve(
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
     destination_host: DestinationHost = None,
+    tenant_files: TenantFiles = None,
     metrics: Metrics = None,
     master_key_file: MasterKeyFile = None,
     limit: Limit = None,
@@ -166,6 +177,7 @@ def serve(
         time_zone=time_zone,
         compact_every=compact_every,
         hosts=hosts,
+        tenant_files=tenant_files,
         metrics=metrics,
         master_key_file=master_key_file,
         guards=Guards(tuple(limit or ()), log_level, log_calls),
@@ -233,6 +245,7 @@ def sync(
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
     destination_host: DestinationHost = None,
+    tenant_files: TenantFiles = None,
     metrics: Metrics = None,
     master_key_file: MasterKeyFile = None,
     limit: Limit = None,
@@ -255,6 +268,7 @@ def sync(
         cohort_target=cohort_target,
         ingest_target=ingest_target,
         hosts=hosts,
+        tenant_files=tenant_files,
         metrics=metrics,
         master_key_file=master_key_file,
         guards=Guards(tuple(limit or ()), log_level, log_calls),
@@ -273,12 +287,13 @@ def _run(
     cohort_target: str = "",
     ingest_target: str = "",
     hosts: tuple[str, ...] = (),
+    tenant_files: Path | None = None,
     metrics: str | None = None,
     master_key_file: Path | None = None,
     compact_every: float = 0.0,
 ) -> None:
     """Check the options, then serve until told to stop."""
-    from libs.cli.compose import Options, Process
+    from libs.cli.process import Options, Process
     from libs.errors import Fault
     from libs.events.log import DamagedLogError
     from libs.logs import configure, take_over, watch_loop
@@ -293,6 +308,7 @@ def _run(
         raise Failed(f"--limit: {error}") from None
     configure(guards.log_level)
     take_over()
+    _allow_files()
     sys.setswitchinterval(SWITCH_SECONDS)
     options = Options(
         data_dir.absolute(),
@@ -302,10 +318,11 @@ def _run(
         time_zone,
         cohort_target,
         hosts,
-        _metrics_address(metrics),
-        _master_key(master_key_file),
-        limits,
-        guards.log_calls.value,
+        tenant_files=tenant_files.absolute() if tenant_files else None,
+        metrics=_metrics_address(metrics),
+        master=_master_key(master_key_file),
+        limits=limits,
+        call_level=guards.log_calls.value,
         compact_every=compact_every,
         ingest_target=ingest_target,
     )
@@ -352,6 +369,12 @@ def _metrics_address(metrics: str | None) -> tuple[str, int] | None:
     if not port.isdecimal() or int(port) > MOST_PORT:
         raise Failed(f"--metrics is PORT or HOST:PORT, as in 9464, not {metrics}")
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _allow_files() -> None:
+    """Let the process open as many files as it may: each project takes a dozen."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,19 +7,20 @@ RPC that a servicer does not override answers UNIMPLEMENTED.
 
 import asyncio
 import signal
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 import grpc
 import structlog
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from libs.errors import Fault, frames
-from libs.rpc.access import Caller, Keys, enter
+from libs.rpc.access import Caller, Keys, caller, enter
 from libs.rpc.calls import Call
 from libs.rpc.errors import Context, abort
 from libs.rpc.handlers import Doors, handler
@@ -47,6 +48,27 @@ async def fail(context: Context, method: MethodDescriptor, error: Exception) -> 
     await abort(context, fault, grpc.StatusCode.INTERNAL)
 
 
+Find = Callable[[str], Awaitable[object]]
+"""Returns the servicer of a project, by its id."""
+
+
+def _of_project(method: MethodDescriptor, find: Find) -> Any:
+    """Return the coroutine, or async generator, that calls the method of the servicer of the caller's project."""
+
+    async def unary(request: object, context: Context) -> Message:
+        servicer = await find(caller().project_id)
+        response: Message = await getattr(servicer, method.name)(request, context)
+        return response
+
+    async def stream(request: object, context: Context) -> AsyncGenerator[Message]:
+        servicer = await find(caller().project_id)
+        async with aclosing(getattr(servicer, method.name)(request, context)) as responses:
+            async for response in responses:
+                yield response
+
+    return stream if method.server_streaming else unary
+
+
 class Registrar:
     """Turns a servicer into handlers that authorise, serve and report errors, and adds them to a server."""
 
@@ -72,14 +94,14 @@ class Registrar:
         structlog.contextvars.bind_contextvars(project=who.project_id)
         return who
 
-    def add(self, service: ServiceDescriptor, servicer: object) -> None:
-        """Serve every method of `service` by `servicer`'s coroutine of the same name."""
-        base = type(servicer).__mro__[-2]  # the generated class: handlers may stand in any class below it
+    def add(self, service: ServiceDescriptor, kind: type, find: Find) -> None:
+        """Serve `service` by the coroutines of a project's servicer, which is of the class `kind`."""
+        base = kind.__mro__[-2]  # the generated class: handlers may stand in any class below it
         doors = Doors.of(self._limits)
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for method in service.methods:
-            built = getattr(type(servicer), method.name) is not getattr(base, method.name)
-            behaviour = getattr(servicer, method.name) if built else None
+            built = getattr(kind, method.name) is not getattr(base, method.name)
+            behaviour = _of_project(method, find) if built else None
             handlers[method.name] = grpc.stream_stream_rpc_method_handler(
                 self._handler(method, behaviour, doors)
             )
@@ -150,10 +172,23 @@ class Server:
         return self._port
 
     def add(self, service: ServiceDescriptor, servicer: object) -> None:
-        """Serve `service`. Only before `start`."""
-        self._registrar.add(service, servicer)
-        if isinstance(servicer, Endless):
-            self._endless.append(servicer)
+        """Serve `service` by one servicer, whatever the caller's project. Only before `start`."""
+
+        async def always(project_id: str) -> object:
+            return servicer
+
+        self.add_projects(service, type(servicer), always, servicer)
+
+    def add_projects(
+        self, service: ServiceDescriptor, kind: type, find: Find, endless: object = None
+    ) -> None:
+        """Serve `service` by the servicer of the caller's project, one of the class `kind`. Only before `start`.
+
+        `endless` ends the streams of all of them, where it is `Endless`.
+        """
+        self._registrar.add(service, kind, find)
+        if isinstance(endless, Endless):
+            self._endless.append(endless)
         self._names.append(service.full_name)
 
     async def start(self) -> int:

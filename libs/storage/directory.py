@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from libs.storage import requests
-from libs.storage.environment import Absent, Environment, scan
+from libs.storage.environment import SMALL_MAP_BYTES, Absent, Environment, scan
 from libs.storage.projects import DEFAULT, VERSION, Project, check_zone, same_zone
 
 TABLES = ("projects", "keys", *requests.TABLES)
@@ -80,7 +80,9 @@ class Directory:
         self._environment: Environment | None = None
         self._contents = NOTHING
         if writable:
-            self._environment = Environment(self._folder, "project settings", VERSION, TABLES)
+            self._environment = Environment(
+                self._folder, "project settings", VERSION, TABLES, map_bytes=SMALL_MAP_BYTES
+            )
             with self._environment.write() as txn:
                 txn.put(INTERNAL, new_secret().encode(), db=self._environment.meta)
 
@@ -127,7 +129,9 @@ class Directory:
         if not (self._folder / "data.mdb").exists():
             return None
         try:
-            self._environment = Environment(self._folder, "project settings", VERSION, TABLES, readonly=True)
+            self._environment = Environment(
+                self._folder, "project settings", VERSION, TABLES, readonly=True, map_bytes=SMALL_MAP_BYTES
+            )
         except Absent:  # being made, or of a version without keys that ingest has not opened since
             return None
         return self._environment
@@ -144,6 +148,11 @@ class Change:
         """Return a project, or None."""
         found = self._txn.get(project_id.encode(), db=self._environment["projects"])
         return msgspec.json.decode(found, type=Project) if found else None
+
+    def count_projects(self) -> int:
+        """Return how many projects there are."""
+        count: int = self._txn.stat(self._environment["projects"])["entries"]
+        return count
 
     def put_project(self, project: Project) -> None:
         """Keep a project."""

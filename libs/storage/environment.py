@@ -31,6 +31,8 @@ from libs.storage.wipe import Busy, wipe
 
 MAP_BYTES = 1 << 40
 """Address space, not memory or disk: 1 TiB, far above what one project's log can reach on one disk."""
+SMALL_MAP_BYTES = 1 << 36
+"""64 GiB, for what is not a log: a process has 128 TiB for the environments of all its projects."""
 MAX_READERS = 512
 META = b"meta"
 UNWIPED = b"unwiped"
@@ -99,7 +101,14 @@ class Environment:
     """
 
     def __init__(
-        self, folder: Path, kind: str, version: int, tables: Sequence[str], *, readonly: bool = False
+        self,
+        folder: Path,
+        kind: str,
+        version: int,
+        tables: Sequence[str],
+        *,
+        readonly: bool = False,
+        map_bytes: int | None = None,
     ) -> None:
         self.folder = folder
         self.kind = kind
@@ -107,6 +116,7 @@ class Environment:
         self._names = tables
         self._readonly = readonly
         self._gate = Gate()
+        self._map_bytes = map_bytes
         self._lock: WriterLock | None = None
         if readonly and not _has_content(folder / "data.mdb"):
             raise Absent(f"{folder} holds no {kind} yet")
@@ -120,7 +130,7 @@ class Environment:
         try:
             self._environment: Any = lmdb.open(
                 os.fspath(self.folder),
-                map_size=MAP_BYTES,
+                map_size=self._map_bytes or MAP_BYTES,
                 max_dbs=len(self._names) + 1,
                 max_readers=MAX_READERS,
                 readonly=readonly,
@@ -145,7 +155,7 @@ class Environment:
         """
         self._environment.close()
         try:
-            rewrite(self.folder, MAP_BYTES)
+            rewrite(self.folder, self._map_bytes or MAP_BYTES)
         except (lmdb.Error, OSError) as error:
             raise Overloaded("STORAGE_FULL", f"no room to write {self.kind} anew: {error}", 30.0) from error
         finally:

@@ -20,6 +20,8 @@ class Project(msgspec.Struct, frozen=True):
     project_id: str
     time_zone: str
     create_time: int
+    dedupe_window: int = 7 * 24 * 3600 * 1000
+    """How long (ms) after its arrival an event's id is remembered."""
 
     @property
     def zone(self) -> ZoneInfo:

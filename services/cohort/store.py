@@ -21,7 +21,7 @@ import msgspec
 from libs import failpoints
 from libs.errors import Conflict, Missing, Taken
 from libs.storage import requests
-from libs.storage.environment import Environment, scan
+from libs.storage.environment import SMALL_MAP_BYTES, Environment, scan
 from libs.storage.requests import RequestIds
 
 VERSION = 1
@@ -56,7 +56,7 @@ class CohortStore:
     """The saved cohorts of one project. One thread writes at a time: LMDB sees to that."""
 
     def __init__(self, folder: Path) -> None:
-        self._environment = Environment(folder, "saved cohorts", VERSION, TABLES)
+        self._environment = Environment(folder, "saved cohorts", VERSION, TABLES, map_bytes=SMALL_MAP_BYTES)
         self.version = 0
         """Counts the changes made since the start: what depends on saved cohorts holds while it stays."""
         self._requests = RequestIds(self._environment)

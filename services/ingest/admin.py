@@ -2,13 +2,14 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 
 from libs.clock import Clock
 from libs.engine import Engine
+from libs.errors import Denied
 from libs.events.intake import Intake
 from libs.gen.cohort.v1 import admin_pb2, admin_pb2_grpc
 from libs.rpc.access import Caller, caller, no_such_project
@@ -17,13 +18,19 @@ from libs.rpc.metrics import CallSummary
 from libs.rpc.pages import Pages, page_size
 from libs.storage.directory import ApiKey, Change, Directory, Mutation
 from libs.storage.key_use import KeyUse
+from libs.storage.projects import Project
 from libs.storage.requests import check_id, fingerprint
 from libs.version import program_version
 from services.ingest.keys import made, revoked, shows
+from services.ingest.projects import add_project, new_project
+
+
+async def _nothing(project_id: str) -> None:
+    pass
 
 
 class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
-    """AdminService of one engine, over the directory of all projects. What is not built says so."""
+    """AdminService of one engine, over the directory of all projects."""
 
     def __init__(
         self,
@@ -34,8 +41,13 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         *,
         calls: Callable[[], Sequence[CallSummary]] = tuple,
         services: Callable[[], Mapping[str, str]] = dict,
+        opened: Callable[[str], Awaitable[None]] = _nothing,
     ) -> None:
-        """Take what it tells of, calls and why services do not serve ("" for those that do) included."""
+        """Take what it tells of, calls and why services do not serve ("" for those that do) included.
+
+        `opened` opens a project that was just made.
+        """
+        self._opened = opened
         self._engine = engine
         self._directory = directory
         self._use = use
@@ -43,6 +55,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         self._calls = calls
         self._services = services
         self._keys: Pages[tuple[ApiKey, ...]] = Pages(clock)
+        self._projects: Pages[tuple[Project, ...]] = Pages(clock)
 
     async def CreateApiKey(
         self, request: admin_pb2.CreateApiKeyRequest, context: Context
@@ -107,6 +120,51 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             customers=done.customers, events=done.events, strings=done.strings, wiped_bytes=done.wiped_bytes
         )
 
+    async def CreateProject(
+        self, request: admin_pb2.CreateProjectRequest, context: Context
+    ) -> admin_pb2.CreateProjectResponse:
+        """Make a project."""
+        if not caller().operator:
+            raise Denied("OPERATOR_ONLY", "projects are made with a key of the operator")
+        sent = request.project
+        window = sent.dedupe_window.ToMilliseconds() if sent.HasField("dedupe_window") else None
+        project = new_project(sent.project_id, sent.time_zone, window, self._clock())
+
+        def change(changes: Change) -> tuple[bytes, bytes]:
+            add_project(changes, project)
+            response = admin_pb2.CreateProjectResponse(project=_write_project(project))
+            return (response.SerializeToString(),) * 2
+
+        done = await self._mutate(request, change)
+        await self._opened(project.project_id)
+        return admin_pb2.CreateProjectResponse.FromString(done)
+
+    async def ListProjects(
+        self, request: admin_pb2.ListProjectsRequest, context: Context
+    ) -> admin_pb2.ListProjectsResponse:
+        """List the projects that the caller may see."""
+        limit, who = page_size(request.page_size), caller()
+        held = self._projects.find(request)
+        if held:
+            projects, token, first = held
+        else:
+            there = self._directory.contents().projects
+            seen = sorted(there) if who.operator else [who.project_id]
+            projects, first = tuple(there[project_id] for project_id in seen), 0
+            token = self._projects.keep(request, projects) if len(projects) > limit else b""
+        stop = min(first + limit, len(projects))
+        return admin_pb2.ListProjectsResponse(
+            projects=map(_write_project, projects[first:stop]),
+            next_page_token=self._projects.token(token, stop) if stop < len(projects) else "",
+        )
+
+    async def GetProject(
+        self, request: admin_pb2.GetProjectRequest, context: Context
+    ) -> admin_pb2.GetProjectResponse:
+        """Show a project."""
+        found = self._directory.contents().projects[self._visible(request.project_id)]
+        return admin_pb2.GetProjectResponse(project=_write_project(found))
+
     async def GetStatus(
         self, request: admin_pb2.GetStatusRequest, context: Context
     ) -> admin_pb2.GetStatusResponse:
@@ -122,7 +180,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             )
         if status.intake:
             response.intake.CopyFrom(_intake(status.intake, status.waiting or 0))
-        response.calls.extend(map(_call, self._calls()))
+        if caller().operator:  # of all projects together
+            response.calls.extend(map(_call, self._calls()))
         for service, reason in sorted(self._services().items()):
             response.services.add(service=service, serving=not reason, reason=reason)
         return response
@@ -166,6 +225,13 @@ def write_key(key: ApiKey, last_use: int | None) -> admin_pb2.ApiKey:
 
 def _set(stamp: timestamp_pb2.Timestamp, instant: int) -> None:
     stamp.FromMilliseconds(instant)
+
+
+def _write_project(project: Project) -> admin_pb2.Project:
+    written = admin_pb2.Project(project_id=project.project_id, time_zone=project.time_zone)
+    written.dedupe_window.FromMilliseconds(project.dedupe_window)
+    _set(written.create_time, project.create_time)
+    return written
 
 
 def _intake(taken: Intake, waiting: int) -> admin_pb2.Intake:

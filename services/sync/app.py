@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry
 from libs.clock import Clock, system_clock
 from libs.rpc.client import Credentials, nobody
 from libs.storage.master_key import Masters
+from libs.storage.projects import DEFAULT, root_of
+from services.sync.confine import confined
 from services.sync.destinations.addresses import Hosts, Lookup, system_lookup
 from services.sync.destinations.facebook.account import Accounts
 from services.sync.destinations.opener import Opener
@@ -55,6 +57,7 @@ class SyncApp:
         cohort_target: str,
         credentials: Credentials | None = None,
         *,
+        project_id: str = DEFAULT,
         zone: Callable[[], ZoneInfo] = lambda: UTC,
         clock: Clock = system_clock,
         allow_loopback: bool = False,
@@ -65,10 +68,12 @@ class SyncApp:
         shown_in: CollectorRegistry | None = None,
         ingest_target: str = "",
         erasing_every: float = EVERY_SECONDS,
+        tenant_files: Path | None = None,
     ) -> "SyncApp":
-        """Open the service over `data_dir`/sync. Members come from the cohort service at HOST:PORT.
+        """Open the syncs of a project. Members come from the cohort service at HOST:PORT.
 
         `credentials` are sent with each call; `zone` is that of schedules that name none.
+        `tenant_files` holds a folder for the files of each project but the first.
         `allow_loopback` lets destinations be on this machine, `destination_hosts` names HOST:PORT of others
         and `lookup` looks their names up;
         `patience` says how long they are borne with; what Prometheus is shown goes into `shown_in`.
@@ -77,7 +82,7 @@ class SyncApp:
         `masters` tells the master key of secrets at rest; None: the one kept in `data_dir`.
         Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
         """
-        store = Store(data_dir, masters)
+        store = Store(root_of(data_dir, project_id), masters or Masters(data_dir))
         members = Members(cohort_target, credentials or nobody)
         registry = Registry(store)
         lifecycle = Lifecycle(store, registry, zone)
@@ -86,7 +91,17 @@ class SyncApp:
         measures = Measures(store, shown_in)
         runner = Runner(store, lifecycle, members, opener.open, clock, measures)
         await runner.recover()
-        parts = Parts(store, registry, lifecycle, runner, members, opener, clock, data_dir)
+        parts = Parts(
+            store,
+            registry,
+            lifecycle,
+            runner,
+            members,
+            opener,
+            clock,
+            data_dir,
+            confined(project_id, tenant_files),
+        )
         erasing = None
         if ingest_target:
             erasures = Erasures(ingest_target, credentials or nobody)

@@ -8,12 +8,13 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import msgspec
 
 from libs.errors import Invalid
+from libs.rpc.access import caller
 
 DEFAULT_SIZE = 1_000
 LARGEST_SIZE = 10_000
@@ -37,6 +38,8 @@ class Paging:
     arguments: tuple[str, ...]
     size: int
     token: str
+    project_id: str = field(default_factory=lambda: caller().project_id)
+    """Whose list: that of the call being served."""
 
     def read(
         self,
@@ -81,4 +84,6 @@ class Paging:
         return base64.urlsafe_b64encode(self._digest(place) + place).decode()
 
     def _digest(self, place: bytes) -> bytes:
-        return hashlib.sha256(msgspec.msgpack.encode((self.arguments, place))).digest()[:DIGEST_BYTES]
+        return hashlib.sha256(msgspec.msgpack.encode((self.project_id, self.arguments, place))).digest()[
+            :DIGEST_BYTES
+        ]

@@ -19,7 +19,7 @@ import msgspec
 
 from libs import failpoints
 from libs.storage import requests
-from libs.storage.environment import Environment, scan
+from libs.storage.environment import SMALL_MAP_BYTES, Environment, scan
 from libs.storage.master_key import Masters
 from services.sync import delivered, in_flight, plans, refusals, sealing
 from services.sync.model import Destination, DestinationId, Run, RunId, RunState, Sync, SyncId
@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 def open_environment(data_dir: Path) -> Environment:
     """Open the environment in a data directory, as yet locked. Raises `StorageError`."""
-    return Environment(data_dir / "sync", "syncs", VERSION, TABLES)
+    return Environment(data_dir / "sync", "syncs", VERSION, TABLES, map_bytes=SMALL_MAP_BYTES)
 
 
 class Store:

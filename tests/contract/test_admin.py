@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 from typer.testing import CliRunner
 
@@ -57,11 +56,6 @@ def test_what_is_sealed_is_shown_by_part(tmp_path: Path) -> None:
         assert shown.exit_code == 0
         assert "index: bitmaps" in shown.output
         assert "up to date" in shown.output
-
-
-@pytest.mark.parametrize("method", ["CreateProject", "ListProjects"])
-def test_the_rest_of_admin_is_not_built_and_says_so(api: Client, method: str) -> None:
-    assert api.failure(method).code == grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.mark.parametrize(

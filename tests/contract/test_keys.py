@@ -171,3 +171,47 @@ def test_without_keys_asked_for_a_key_that_was_made_still_counts(tmp_path: Path)
         assert api.failure("GetCatalog", metadata=metadata).code is grpc.StatusCode.PERMISSION_DENIED
         api.call("RevokeApiKey", {"keyId": answer["apiKey"]["keyId"]})
         assert api.failure("GetCatalog", metadata=metadata).code is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    ("project", "reason", "field"),
+    [
+        ({}, "INVALID_PROJECT_ID", "project.projectId"),
+        ({"projectId": "A"}, "INVALID_PROJECT_ID", "project.projectId"),
+        ({"projectId": "a" * 65}, "INVALID_PROJECT_ID", "project.projectId"),
+        ({"projectId": "../a"}, "INVALID_PROJECT_ID", "project.projectId"),
+        ({"projectId": "a\n"}, "INVALID_PROJECT_ID", "project.projectId"),
+        ({"projectId": "a", "timeZone": "Mars"}, "UNKNOWN_TIME_ZONE", "project.timeZone"),
+        ({"projectId": "a", "dedupeWindow": "1s"}, "INVALID_DEDUPE_WINDOW", "project.dedupeWindow"),
+        ({"projectId": "a", "dedupeWindow": "-1s"}, "INVALID_DEDUPE_WINDOW", "project.dedupeWindow"),
+    ],
+)
+def test_a_project_that_cannot_be_is_refused_with_its_field(
+    api: Client, project: dict[str, Any], reason: str, field: str
+) -> None:
+    failed = api.failure("CreateProject", {"project": project}, metadata=BEARER)
+    assert (failed.code, failed.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+    assert failed.violations[0][0] == field
+
+
+def test_a_project_is_made_once_and_by_the_operator_alone(api: Client) -> None:
+    request = {"project": {"projectId": "acme"}, "requestId": "r"}
+    made_once = api.call("CreateProject", request, metadata=BEARER)
+    assert made_once["project"]["timeZone"] == "UTC"
+    assert made_once["project"]["dedupeWindow"] == "604800s"
+    assert api.call("CreateProject", request, metadata=BEARER) == made_once
+    again = api.failure("CreateProject", {"project": {"projectId": "acme"}}, metadata=BEARER)
+    assert (again.code, again.reason) == (grpc.StatusCode.ALREADY_EXISTS, "PROJECT_EXISTS")
+    _, admin = made(api, "admin", "admin")
+    for project_id in ("acme", "other"):
+        failed = api.failure("CreateProject", {"project": {"projectId": project_id}}, metadata=admin)
+        assert (failed.code, failed.reason) == (grpc.StatusCode.PERMISSION_DENIED, "OPERATOR_ONLY")
+    listed = api.call("ListProjects", metadata=admin)["projects"]
+    assert [each["projectId"] for each in listed] == ["default"]
+
+
+def test_a_server_holds_so_many_projects_and_no_more(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.ingest.projects.MAX_PROJECTS", 2)
+    api.call("CreateProject", {"project": {"projectId": "a"}}, metadata=BEARER)
+    failed = api.failure("CreateProject", {"project": {"projectId": "b"}}, metadata=BEARER)
+    assert (failed.code, failed.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_PROJECTS")

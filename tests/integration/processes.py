@@ -28,6 +28,7 @@ class Process:
             text=True,
         )
         self.target = ""
+        self.pid = self._process.pid
 
     def listening(self) -> "Process":
         """Wait until it listens."""

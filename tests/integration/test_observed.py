@@ -56,7 +56,11 @@ def test_one_process_shows_calls_intake_bytes_syncs_and_itself(start: Any, tmp_p
         pair = {"cohortId": made["cohortId"], "destinationId": destination["destinationId"]}
         sync = client.call("CreateSync", {"sync": {**pair, "schedule": {"once": {}}}})["sync"]
         until(lambda: client.call("GetSync", {"syncId": sync["syncId"]})["sync"]["state"] == "DONE")
-        until(lambda: 'cohort_sync_runs_total{destination="file",state="SUCCEEDED"}' in read(port))
+        until(
+            lambda: (
+                'cohort_sync_runs_total{destination="file",project="default",state="SUCCEEDED"}' in read(port)
+            )
+        )
         shown = read(port)
         status = CliRunner().invoke(app, ["--target", server.target, "status"])
     assert shown['cohort_rpc_seconds_count{code="OK",method="RunRule",service="CohortService"}'] == 1
@@ -71,9 +75,9 @@ def test_one_process_shows_calls_intake_bytes_syncs_and_itself(start: Any, tmp_p
     assert shown['cohort_index_lag_seconds{project="default"}'] == 0
     assert shown['cohort_bytes{part="event log",project="default",where="disk"}'] > 0
     assert shown['cohort_writer_waiting_items{project="default"}'] == 0
-    assert shown['cohort_sync_customers_total{change="added",destination="file"}'] == 1
-    assert shown['cohort_syncs{state="DONE"}'] == 1
-    assert shown["cohort_sync_runs_under_way"] == 0
+    assert shown['cohort_sync_customers_total{change="added",destination="file",project="default"}'] == 1
+    assert shown['cohort_syncs{project="default",state="DONE"}'] == 1
+    assert shown['cohort_sync_runs_under_way{project="default"}'] == 0
     assert shown['cohort_serving{service="cohort.v1.SyncService"}'] == 1
     assert shown["process_resident_memory_bytes"] > 0
     assert not [name for name in shown if "secret" in name]
@@ -106,7 +110,7 @@ def test_each_process_shows_its_own_and_a_reader_keeps_up_unasked(start: Any, tm
         )  # nobody asks the cohort service anything; it takes the event in all the same
     assert not [name for name in shown if name.startswith("cohort_events")]
     assert read(ports["ingest"])['cohort_events_total{outcome="accepted",project="default"}'] == 1
-    assert read(ports["sync"])['cohort_syncs{state="ACTIVE"}'] == 0
+    assert read(ports["sync"])['cohort_syncs{project="default",state="ACTIVE"}'] == 0
 
 
 def test_an_address_that_is_none_is_refused(start: Any, tmp_path: Path) -> None:
