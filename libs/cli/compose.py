@@ -22,10 +22,12 @@ async def serve_all(process: Process) -> None:
     """Run the three services on one port, over one index of each project in memory."""
     async with process.stack:
         process.show_metrics()
+        if process.options.tls:
+            process.open_own()
         process.open_to_write()
         port = process.server.bind()
         await process.add_data(ingest=True, cohort=True)
-        own = f"{process.own_host}:{port}"
+        own = process.own or f"{process.own_host}:{port}"
         await process.add_sync(own, own)
         await process.serve(port)
 

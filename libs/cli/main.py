@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed, 2 the command line is wrong or an import kept nothing, 130 stopped with Ctrl-C.
 """
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import grpc
@@ -33,6 +34,7 @@ from libs.cli.errors import Failed, explain
 from libs.cli.importing import command as importing
 from libs.cli.output import console, note
 from libs.cli.session import DEFAULT_TARGET, Session
+from libs.rpc.tls import ClientTls, TlsError
 
 HELP = """Turn what customers do into groups to act on: import events, run a rule, save it, keep an audience
 in step.
@@ -57,6 +59,9 @@ class Commands(TyperGroup):
         except Failed as error:
             note(f"error: {error}")
             raise typer.Exit(error.exit_code) from error
+        except TlsError as error:
+            note(f"error: {error}")
+            raise typer.Exit(1) from error
         except grpc.RpcError as error:
             targets = ctx.obj.targets() if isinstance(ctx.obj, Session) else []
             note(f"error: {explain(error, targets)}")
@@ -92,9 +97,25 @@ def options(
     api_key: Annotated[
         str | None, typer.Option(envvar="COHORT_API_KEY", help="The API key, where one is set.")
     ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", envvar="COHORT_TLS", help="Encrypt, trusting the system's authorities.")
+    ] = False,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(envvar="COHORT_TLS_CA", help="Encrypt, trusting the authorities in this PEM file."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(envvar="COHORT_TLS_CERT", help="For mutual TLS: the own certificate, in PEM."),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(envvar="COHORT_TLS_KEY", help="For mutual TLS: its key, in PEM.")
+    ] = None,
 ) -> None:
     """Take the global options."""
-    context.obj = Session(target, ingest_target, cohort_target, sync_target, api_key)
+    given = tls or tls_ca or tls_cert or tls_key
+    own = ClientTls(tls_ca, tls_cert, tls_key) if given else None
+    context.obj = Session(target, ingest_target, cohort_target, sync_target, api_key, own)
     context.call_on_close(context.obj.close)
 
 

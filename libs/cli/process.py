@@ -5,6 +5,8 @@ is composed of what.
 """
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -31,6 +33,7 @@ from libs.rpc.client import Metadata, bearer
 from libs.rpc.limits import DEFAULT_LIMITS, Limits
 from libs.rpc.metrics import Calls
 from libs.rpc.server import Server, stop_signal
+from libs.rpc.tls import ClientTls, ServerTls
 from libs.storage.directory import Directory, ensure_default
 from libs.storage.environment import Absent, WriterLock
 from libs.storage.key_use import KeyUse
@@ -73,6 +76,9 @@ class Options:
     limits: Limits = DEFAULT_LIMITS
     call_level: str = "debug"
     """The level of the line that each call gets in the log."""
+    tls: ServerTls | None = None
+    client_tls: ClientTls | None = None
+    """How a sync service reaches the others."""
     ingest_target: str = ""
     """Where sync reads the list of erasures; empty: nowhere."""
     compact_every: float = 3600.0
@@ -113,6 +119,7 @@ class Process:
     data: Opened[Data]
     apps: Opened[SyncApp] | None = None
     started = False
+    own = ""
 
     def __init__(self, options: Options, clock: Clock = system_clock) -> None:
         self.options = options
@@ -134,6 +141,12 @@ class Process:
         everywhere = "0.0.0.0"  # nosec B104 # compared, not bound
         return {everywhere: "127.0.0.1", "[::]": "[::1]"}.get(self.host, self.host)
 
+    def open_own(self) -> None:
+        """Have a socket, in a folder of this user alone, by which a process reaches itself without TLS."""
+        folder = tempfile.mkdtemp(prefix="cohort-")
+        self.stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        self.own = f"unix:{folder}/own"
+
     def open_directory(self, service: str, *, writable: bool = False) -> None:
         """Open projects and keys, and make the server that they open."""
         options = self.options
@@ -144,7 +157,13 @@ class Process:
             self.directory, options.api_key, insecure=options.insecure, use=self.use, clock=self.clock
         )
         self.server = Server(
-            options.listen, keys, self.calls, limits=options.limits, call_level=options.call_level
+            options.listen,
+            keys,
+            self.calls,
+            limits=options.limits,
+            call_level=options.call_level,
+            tls=options.tls,
+            own=self.own,
         )
         self.readiness = Readiness(self.server, self.registry)
 
@@ -243,6 +262,7 @@ class Process:
             masters=Masters(options.data_dir, options.master),
             shown_in=shown,
             tenant_files=options.tenant_files,
+            tls=options.client_tls,
             ingest_target=ingest_target,
         )
         self.stack.push_async_callback(app.close)

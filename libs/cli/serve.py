@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from libs.cli.errors import Failed
+from libs.cli.session import session_of
 from libs.logs import Level
+from libs.rpc.tls import ClientTls, ServerTls, TlsError
 
 if TYPE_CHECKING:  # a command that serves imports what it needs, the others start faster
     from libs.storage.master_key import MasterKey
@@ -32,7 +34,25 @@ Insecure = Annotated[
 ]
 Plaintext = Annotated[
     bool,
-    typer.Option("--allow-plaintext", help="Listen beyond loopback, though nothing is encrypted yet."),
+    typer.Option("--allow-plaintext", help="Listen beyond loopback without TLS."),
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="COHORT_SERVER_TLS_CERT",
+        help="Encrypt, with this certificate (PEM); read again when it changes.",
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option(envvar="COHORT_SERVER_TLS_KEY", help="The key of --tls-cert (PEM, no password)."),
+]
+TlsClientCa = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="COHORT_SERVER_TLS_CLIENT_CA",
+        help="Mutual TLS: let only clients in whose certificate these authorities have signed (PEM).",
+    ),
 ]
 TimeZone = Annotated[
     str | None,
@@ -150,6 +170,9 @@ def serve(
     compact_every: CompactEvery = 3600.0,
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
     destination_host: DestinationHost = None,
     tenant_files: TenantFiles = None,
     metrics: Metrics = None,
@@ -174,6 +197,7 @@ def serve(
         listen,
         insecure,
         allow_plaintext,
+        tls=_server_tls(tls_cert, tls_key, tls_client_ca),
         time_zone=time_zone,
         compact_every=compact_every,
         hosts=hosts,
@@ -191,6 +215,9 @@ def ingest(
     compact_every: CompactEvery = 3600.0,
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
     metrics: Metrics = None,
     limit: Limit = None,
     log_level: LogLevel = Level.INFO,
@@ -208,6 +235,7 @@ def ingest(
         listen,
         insecure,
         allow_plaintext,
+        tls=_server_tls(tls_cert, tls_key, tls_client_ca),
         time_zone=time_zone,
         compact_every=compact_every,
         metrics=metrics,
@@ -220,6 +248,9 @@ def cohort(
     listen: Listen = "127.0.0.1:50052",
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
     metrics: Metrics = None,
     limit: Limit = None,
     log_level: LogLevel = Level.INFO,
@@ -234,16 +265,29 @@ def cohort(
     from libs.cli import compose
 
     guards = Guards(tuple(limit or ()), log_level, log_calls)
-    _run(compose.serve_cohort, data_dir, listen, insecure, allow_plaintext, metrics=metrics, guards=guards)
+    _run(
+        compose.serve_cohort,
+        data_dir,
+        listen,
+        insecure,
+        allow_plaintext,
+        tls=_server_tls(tls_cert, tls_key, tls_client_ca),
+        metrics=metrics,
+        guards=guards,
+    )
 
 
 def sync(
+    context: typer.Context,
     cohort_target: CohortTarget,
     ingest_target: IngestTarget = "",
     data_dir: DataDir = DEFAULT_DATA,
     listen: Listen = "127.0.0.1:50053",
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
     destination_host: DestinationHost = None,
     tenant_files: TenantFiles = None,
     metrics: Metrics = None,
@@ -265,6 +309,8 @@ def sync(
         listen,
         insecure,
         allow_plaintext,
+        client_tls=session_of(context).tls,
+        tls=_server_tls(tls_cert, tls_key, tls_client_ca),
         cohort_target=cohort_target,
         ingest_target=ingest_target,
         hosts=hosts,
@@ -282,6 +328,8 @@ def _run(
     insecure: bool,
     allow_plaintext: bool,
     *,
+    tls: ServerTls | None,
+    client_tls: ClientTls | None = None,
     guards: Guards,
     time_zone: str | None = None,
     cohort_target: str = "",
@@ -301,7 +349,7 @@ def _run(
     from libs.storage.environment import StorageError
 
     api_key = None if insecure else os.environ.get("COHORT_API_KEY") or None
-    _check_listen(listen, insecure, allow_plaintext)
+    _check_listen(listen, insecure, allow_plaintext or tls is not None)
     try:
         limits = read_limits(guards.limits)
     except UnknownLimitError as error:
@@ -325,6 +373,8 @@ def _run(
         call_level=guards.log_calls.value,
         compact_every=compact_every,
         ingest_target=ingest_target,
+        tls=tls,
+        client_tls=client_tls,
     )
 
     async def main() -> None:
@@ -333,8 +383,16 @@ def _run(
 
     try:
         asyncio.run(main())
-    except (StorageError, DamagedLogError, Fault, OSError) as error:
+    except (StorageError, DamagedLogError, Fault, OSError, TlsError) as error:
         raise Failed(str(error)) from error
+
+
+def _server_tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> ServerTls | None:
+    if cert is None and key is None and client_ca is None:
+        return None
+    if cert is None or key is None:
+        raise Failed("--tls-cert and --tls-key go together, and --tls-client-ca with them")
+    return ServerTls(cert, key, client_ca)
 
 
 def _check_listen(listen: str, insecure: bool, allow_plaintext: bool) -> None:
@@ -347,8 +405,8 @@ def _check_listen(listen: str, insecure: bool, allow_plaintext: bool) -> None:
         raise Failed(f"--insecure listens on loopback only, not on {host}")
     if not allow_plaintext:
         raise Failed(
-            f"{host} is beyond this machine and nothing is encrypted yet; listen on 127.0.0.1, or say "
-            f"--allow-plaintext where the network is private"
+            f"{host} is beyond this machine and nothing would be encrypted: give --tls-cert and --tls-key, listen on "
+            f"127.0.0.1, or say --allow-plaintext where the network is private"
         )
 
 

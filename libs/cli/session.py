@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2_grpc
 
 from libs.gen.cohort.v1 import admin_pb2_grpc, cohort_pb2_grpc, ingest_pb2_grpc, sync_pb2_grpc
 from libs.rpc.client import connect
+from libs.rpc.tls import ClientTls
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 """Where `cohort serve` listens unless told otherwise."""
@@ -24,6 +25,7 @@ class Session:
     cohort_target: str | None = None
     sync_target: str | None = None
     api_key: str | None = None
+    tls: ClientTls | None = None
     channels: dict[str, grpc.Channel] = field(default_factory=dict)
 
     def ingest(self) -> Any:
@@ -58,7 +60,7 @@ class Session:
     def _channel(self, own_target: str | None) -> grpc.Channel:
         target = own_target or self.target
         if target not in self.channels:
-            self.channels[target] = connect(target, self.api_key)
+            self.channels[target] = connect(target, self.api_key, self.tls)
         return self.channels[target]
 
 

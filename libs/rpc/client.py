@@ -1,6 +1,6 @@
 """How does a program call a service? Channels with the API key on every call, for threads and for asyncio.
 
-A channel is insecure for now: TLS comes with the issue on trust. `libs.rpc.errors.Failure` reads errors.
+Without `tls` a channel is not encrypted. `libs.rpc.errors.Failure` reads errors.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from libs.rpc import MESSAGE_OPTIONS
+from libs.rpc.tls import ClientTls
 
 
 class _Authorize(
@@ -29,9 +30,12 @@ class _Authorize(
     intercept_unary_unary = intercept_unary_stream = intercept_stream_stream = _call  # type: ignore[assignment]
 
 
-def connect(target: str, api_key: str | None = None) -> grpc.Channel:
+def connect(target: str, api_key: str | None = None, tls: ClientTls | None = None) -> grpc.Channel:
     """Open a channel to HOST:PORT for use from threads."""
-    channel = grpc.insecure_channel(target, options=MESSAGE_OPTIONS)
+    if tls:
+        channel = grpc.secure_channel(target, tls.credentials(), options=MESSAGE_OPTIONS)
+    else:
+        channel = grpc.insecure_channel(target, options=MESSAGE_OPTIONS)
     return grpc.intercept_channel(channel, _Authorize(api_key)) if api_key else channel
 
 
@@ -50,8 +54,10 @@ def nobody() -> Metadata:
     return ()
 
 
-def connect_async(target: str) -> grpc.aio.Channel:
+def connect_async(target: str, tls: ClientTls | None = None) -> grpc.aio.Channel:
     """Open a channel to HOST:PORT for use in the running event loop. Metadata goes with each call."""
+    if tls:
+        return grpc.aio.secure_channel(target, tls.credentials(), options=MESSAGE_OPTIONS)
     return grpc.aio.insecure_channel(target, options=MESSAGE_OPTIONS)
 
 

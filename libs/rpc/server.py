@@ -28,6 +28,7 @@ from libs.rpc.limits import DEFAULT_LIMITS, Limits, server_options
 from libs.rpc.metrics import Calls
 from libs.rpc.scopes import scope_of
 from libs.rpc.streams import Streams
+from libs.rpc.tls import ServerTls
 
 DRAIN_SECONDS = 20.0
 """How long calls under way may go on after SIGTERM."""
@@ -138,7 +139,8 @@ class Server:
     """One listening port with services, health and reflection on it.
 
     `address` is HOST:PORT; port 0 takes a free one, which `bind` returns. Without keys everybody may call.
-    `calls` measures them; they are logged at `call_level`.
+    `calls` measures them; they are logged at `call_level`. With `tls` the port is encrypted; `own` is a further
+    address, unix:PATH, that is not: for this process to reach itself.
     """
 
     def __init__(
@@ -149,7 +151,11 @@ class Server:
         *,
         limits: Limits = DEFAULT_LIMITS,
         call_level: str = "debug",
+        tls: ServerTls | None = None,
+        own: str = "",
     ) -> None:
+        self._tls = tls
+        self._own = own
         self._address = address
         self._server = grpc.aio.server(options=server_options(limits), maximum_concurrent_rpcs=limits.calls)
         self._registrar = Registrar(
@@ -164,7 +170,12 @@ class Server:
     def bind(self) -> int:
         """Take the port ahead of `start`, and return it. Raises OSError where it cannot be had."""
         try:
-            self._port = self._server.add_insecure_port(self._address)
+            if self._tls:
+                self._port = self._server.add_secure_port(self._address, self._tls.credentials())
+            else:
+                self._port = self._server.add_insecure_port(self._address)
+            if self._own:
+                self._server.add_insecure_port(self._own)
         except RuntimeError as error:
             raise OSError(
                 f"cannot listen on {self._address}: the port is taken, or the address is not this machine's"

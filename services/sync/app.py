@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from libs.clock import Clock, system_clock
 from libs.rpc.client import Credentials, nobody
+from libs.rpc.tls import ClientTls
 from libs.storage.master_key import Masters
 from libs.storage.projects import DEFAULT, root_of
 from services.sync.confine import confined
@@ -69,10 +70,12 @@ class SyncApp:
         ingest_target: str = "",
         erasing_every: float = EVERY_SECONDS,
         tenant_files: Path | None = None,
+        tls: ClientTls | None = None,
     ) -> "SyncApp":
         """Open the syncs of a project. Members come from the cohort service at HOST:PORT.
 
         `credentials` are sent with each call; `zone` is that of schedules that name none.
+        `tls` encrypts the way to the other services.
         `tenant_files` holds a folder for the files of each project but the first.
         `allow_loopback` lets destinations be on this machine, `destination_hosts` names HOST:PORT of others
         and `lookup` looks their names up;
@@ -83,7 +86,7 @@ class SyncApp:
         Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
         """
         store = Store(root_of(data_dir, project_id), masters or Masters(data_dir))
-        members = Members(cohort_target, credentials or nobody)
+        members = Members(cohort_target, credentials or nobody, tls)
         registry = Registry(store)
         lifecycle = Lifecycle(store, registry, zone)
         hosts = Hosts(allow_loopback, frozenset(destination_hosts), lookup)
@@ -104,7 +107,7 @@ class SyncApp:
         )
         erasing = None
         if ingest_target:
-            erasures = Erasures(ingest_target, credentials or nobody)
+            erasures = Erasures(ingest_target, credentials or nobody, tls)
             erasing = Erasing(store, runner, erasures, members, opener.open, erasing_every)
         return cls(store, members, runner, SyncServicer(parts), measures, erasing)
 

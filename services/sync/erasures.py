@@ -11,6 +11,7 @@ import grpc
 from libs.gen.cohort.v1 import ingest_pb2, ingest_pb2_grpc
 from libs.rpc.client import Credentials, connect_async
 from libs.rpc.errors import Failure
+from libs.rpc.tls import ClientTls
 
 CALL_SECONDS = 30.0
 PAGE = 1_000
@@ -33,8 +34,8 @@ class Erasure:
 class Erasures:
     """A channel to the ingest service. Nothing is sent before the first call."""
 
-    def __init__(self, target: str, credentials: Credentials) -> None:
-        self._channel = connect_async(target)
+    def __init__(self, target: str, credentials: Credentials, tls: ClientTls | None = None) -> None:
+        self._channel = connect_async(target, tls)
         self._stub: Any = ingest_pb2_grpc.IngestServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._credentials = credentials
 

@@ -19,6 +19,7 @@ from pyroaring import BitMap
 from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2, rule_pb2
 from libs.rpc.client import Credentials, connect_async
 from libs.rpc.errors import Failure
+from libs.rpc.tls import ClientTls
 from services.sync.delivered import Entry
 
 CALL_SECONDS = 60.0
@@ -72,8 +73,8 @@ class Member:
 class Members:
     """A channel to the cohort service. Nothing is sent before the first call."""
 
-    def __init__(self, target: str, credentials: Credentials) -> None:
-        self._channel = connect_async(target)
+    def __init__(self, target: str, credentials: Credentials, tls: ClientTls | None = None) -> None:
+        self._channel = connect_async(target, tls)
         self._stub: Any = cohort_pb2_grpc.CohortServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._credentials = credentials
 

@@ -19,6 +19,7 @@ from libs.index.calendar import Calendar
 from libs.rpc.access import Keys
 from libs.rpc.client import connect
 from libs.rpc.errors import Failure
+from libs.rpc.tls import ClientTls
 from libs.storage.directory import Directory, ensure_default
 from libs.storage.key_use import KeyUse
 from services.cohort.servicer import CohortServicer
@@ -123,9 +124,9 @@ class Reflected:
 class Client:
     """Calls the services of a target in JSON form."""
 
-    def __init__(self, target: str, version: str = "v1") -> None:
+    def __init__(self, target: str, version: str = "v1", tls: ClientTls | None = None) -> None:
         self.target = target
-        self.channel = connect(target)
+        self.channel = connect(target, tls=tls)
         self.services = Reflected(self.channel, version)
 
     def call(self, method: str, request: Any = None, **options: Any) -> Any:
