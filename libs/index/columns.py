@@ -63,6 +63,14 @@ class StringColumn:
         """Return the rows of a code ≥ 1, in time order."""
         return self.rows[self.starts[code - 1] : self.starts[code]]
 
+    def rows_of_all(self, codes: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Return the rows of some codes ≥ 1, (n,): those of each in time order."""
+        first = self.starts[codes - 1].astype(np.int64)
+        sizes = self.starts[codes] - first
+        ends = np.cumsum(sizes)
+        places = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(first - (ends - sizes), sizes)
+        return np.asarray(self.rows[places])
+
     def sizes(self) -> NDArray[np.int64]:
         """Return how many rows each value has, (k,) int64."""
         return np.diff(self.starts).astype(np.int64)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from libs.events.batch import Kind
 from libs.events.dictionary import Dictionary
+from libs.index import kernels
 from libs.index.strings import DateRange, Like, StringTest
 
 MISSING = np.uint32(0xFFFFFFFF)
@@ -266,4 +267,10 @@ def equals_any(column: NDArray[Any], values: NDArray[Any]) -> Mask:
     """Say for each entry of a column whether it is one of some values of the same dtype."""
     if len(values) == 1:
         return np.asarray(column == values[0])
+    if column.dtype == np.uint32 and len(values):
+        table = np.zeros(int(values.max()) + 1, np.bool_)
+        table[values] = True
+        passing = np.empty(len(column), np.bool_)
+        kernels.look_up(np.ascontiguousarray(column), table, passing)
+        return passing
     return np.isin(column, values)

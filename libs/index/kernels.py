@@ -114,6 +114,14 @@ def count_where(passing: Any, owners: Any, counts: Any) -> None:
         counts[customer] += passing[place] & (counts[customer] < 255)
 
 
+@compiled("void(r.u4, r.b1, b1[::1])")
+def look_up(column: Any, table: Any, passing: Any) -> None:
+    """Say which numbers, (n,) uint32, are true in a table, (m,) bool; what is beyond it is not."""
+    for place in range(len(column)):
+        value = column[place]
+        passing[place] = value < len(table) and table[value]
+
+
 @compiled("i8(r.b1, r.u4, i8[::1])")
 def select(wanted: Any, owners: Any, places: Any) -> int:
     """Write the places of those events, (n,), whose customer is `wanted`, (customers,) bool; return how many.

@@ -61,8 +61,10 @@ CUSTOMER_NS = 150.0
 """A customer looked up in one segment, and his rows there tested."""
 UNKNOWN_SHARE = 0.5
 """The share of rows that a test accepts of which nothing is known."""
-MANY = 256
-"""Values of one test that are looked at one by one; with more, the codes of all rows are read."""
+KEY_NS = 10_000
+"""A key, looked at by itself: the Python around it."""
+MANY = 32
+"""Values of one test that are looked at one by one; more are looked at together."""
 BITMAPS = frozenset({Path.BITMAPS})
 COUNTS = frozenset({Path.COUNTS})
 NEITHER: frozenset[Path] = frozenset()
@@ -120,10 +122,10 @@ def _possible(
         held = [key for name in keys if (key := segment.key(name)) is not None]
         customers = int(segment.owners[-1]) + 1
         if Path.BITMAPS in allowed:
-            cost = STEP_NS + by_rows + len(held) * COVER_NODES * customers * NODE_NS
+            cost = STEP_NS + len(keys) * KEY_NS + by_rows + len(held) * COVER_NODES * customers * NODE_NS
             found.append(Step(segment, Path.BITMAPS, first, end, cost, keys))
         elif held and all(key.tally for key in held):
-            cost = STEP_NS * len(keys) + by_rows + len(held) * customers * COUNT_NS
+            cost = STEP_NS + len(keys) * KEY_NS + by_rows + len(held) * customers * COUNT_NS
             for key in held:
                 if key.tally:
                     cost += key.tally.edges(first, end) * (PASS_NS if condition is None else FIND_NS)
@@ -211,7 +213,7 @@ def candidate_count(segment: Segment, condition: Bound, first: int, end: int) ->
             column = segment.strings(condition.attribute)
             if column is None or len(condition.codes) <= MANY:
                 return sum(len(each) for each in _value_rows(segment, condition, first, end))
-            return end - first  # finding out costs what a scan does
+            return int(column.sizes()[column.codes_of(condition.codes) - 1].sum())  # of all times
         case BoundAll(conditions):
             counts = (candidate_count(segment, each, first, end) for each in conditions)
             return min((count for count in counts if count is not None), default=None)
@@ -254,9 +256,8 @@ def _value_rows(segment: Segment, test: BoundTest, first: int, end: int) -> list
     codes = column.codes_of(test.codes)
     if len(codes) <= MANY:
         return [between(column.rows_of(code), first, end) for code in codes.tolist()]
-    passing = np.zeros(len(column.values) + 1, np.bool_)
-    passing[codes] = True
-    return [(np.flatnonzero(passing[column.codes[first:end]]) + first).astype(np.uint32)]
+    rows = column.rows_of_all(codes)
+    return [rows[(rows >= first) & (rows < end)] if first > 0 or end < len(segment) else rows]
 
 
 def tests_in(condition: Bound) -> int:

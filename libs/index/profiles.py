@@ -78,8 +78,9 @@ class ProfileView:
     def values(self, key: ColumnKey, customers: NDArray[np.uint32]) -> NDArray[Any]:
         """Return one column for some customers, (n,) of the dtype of its kind, missing values included."""
         values = np.full(len(customers), EMPTY[key[1]], DTYPES[key[1]])
-        numbers = customers // CONTAINER
-        for number, chunk in enumerate(self.columns.get(key, ())):
+        chunks, numbers = self.columns.get(key, ()), customers // CONTAINER
+        for number in set(numbers.tolist()):
+            chunk = chunks[number] if number < len(chunks) else None
             if chunk is not None:
                 mine = numbers == number
                 values[mine] = chunk[customers[mine] % CONTAINER]

@@ -83,7 +83,7 @@ class CohortStore:
 
     def cohorts(self) -> Mapping[str, CohortRecord]:
         """Return the cohorts there are now, by id; later changes do not change it."""
-        return self._cohorts.copy()
+        return self._cohorts
 
     def name_of(self, cohort_id: str) -> str | None:
         """Return the current name of a cohort, None where there is none of this id."""
@@ -92,7 +92,7 @@ class CohortStore:
 
     def named(self, name: str) -> str | None:
         """Return the id of the cohort of a name, None where there is none."""
-        found = (record.cohort_id for record in list(self._cohorts.values()) if record.name == name)
+        found = (record.cohort_id for record in self._cohorts.values() if record.name == name)
         return next(found, None)
 
     def all(self) -> list[CohortRecord]:
@@ -130,11 +130,8 @@ class CohortStore:
                 if request:
                     self._requests.record(txn, *request, now, response)
                 failpoints.hit("cohort")
-            for cohort_id, record in changes.made.items():
-                if record is None:
-                    self._cohorts.pop(cohort_id, None)
-                else:
-                    self._cohorts[cohort_id] = record
+            after = self._cohorts | changes.made  # a new one: requests hold the one before
+            self._cohorts = {cohort_id: record for cohort_id, record in after.items() if record is not None}
             self.version += 1
             return response
 

@@ -130,6 +130,18 @@ def conditions() -> Iterator[Shape]:
     )
 
 
+def texts() -> Iterator[Shape]:
+    """Yield tests that read strings: of 200 brands, of 100,000 products, and of profiles."""
+    yield Shape("brand contains, 30 d", (did("view", 30, test("brand", "CONTAINS", "-1")),), ONE_PEER)
+    yield Shape(
+        "product starts with, 30 d",
+        (did("view", 30, test("productId", "STARTS_WITH", "productId-77")),),
+        ONE_PEER,
+    )
+    yield Shape("product matches, 30 d", (did("view", 30, test("productId", "MATCHES", "-7+$")),), ONE_PEER)
+    yield Shape("profile: city contains", (profile(test("city", "CONTAINS", "-1")),), ONE_PEER)
+
+
 def counted() -> Iterator[Shape]:
     """Yield counts of every height, with and without a condition."""
     for least in COUNTS:
@@ -231,4 +243,4 @@ def _number(chance: random.Random) -> Rule:
 
 def all_shapes() -> list[Shape]:
     """Return every shape."""
-    return [*letters(), *windows(), *conditions(), *counted(), *mixed(), *behaviours(), trees()]
+    return [*letters(), *windows(), *conditions(), *texts(), *counted(), *mixed(), *behaviours(), trees()]

@@ -18,6 +18,9 @@ OPS = {
     "AT_MOST": "<=",
 }
 
+TEXT_FUNCTIONS = {"CONTAINS": "contains", "STARTS_WITH": "starts_with", "MATCHES": "regexp_matches"}
+"""DuckDB's."""
+
 
 def literal(value: str | float) -> str:
     """Write a value."""
@@ -33,6 +36,8 @@ def condition(where: dict[str, Any]) -> str:
             return f'"{body["attribute"]}" IN ({", ".join(values)})'
         if body["op"] == "BETWEEN":
             return f'"{body["attribute"]}" BETWEEN {values[0]} AND {values[1]}'
+        if body["op"] in TEXT_FUNCTIONS:
+            return f'{TEXT_FUNCTIONS[body["op"]]}("{body["attribute"]}", {values[0]})'
         return f'"{body["attribute"]}" {OPS[body["op"]]} {values[0]}'
     if kind == "not":
         return f"NOT ({condition(body['condition'])})"

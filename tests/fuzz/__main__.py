@@ -34,6 +34,7 @@ SMALL = {
     (seal, "BINS"): 5,
     (seal, "GROUP"): 2,
     (planner, "GROUP"): 2,
+    (planner, "MANY"): 2,
     (columns, "RAW_SHARE"): 1,
     (tally, "HEAVY"): 2,
 }

@@ -32,6 +32,7 @@ def _bitmaps_on_small_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "GROUP", 2)
     monkeypatch.setattr(planner, "MANY", 3)
     monkeypatch.setattr(columns, "RAW_SHARE", 1)
+    monkeypatch.setattr(planner, "MANY", 2)
     monkeypatch.setattr(tally, "HEAVY", 2)
 
 

@@ -16,6 +16,9 @@ from services.cohort.store import CohortRecord
 MAX_COHORTS = 1_000
 MAX_PAIRS = 10_000
 
+MEMBER, NO_MEMBER = cohort_pb2.MembershipResult(member=True), cohort_pb2.MembershipResult(member=False)
+"""Copied into responses, never changed."""
+
 
 class Checks(Handlers):
     """Handlers of membership checks."""
@@ -83,34 +86,33 @@ class Checks(Handlers):
         moment = self._runner.moment(as_of(request), request.min_revision)
         response = cohort_pb2.BatchCheckMembershipResponse(revision=moment.revision)
         response.as_of.FromMilliseconds(moment.as_of)
-        wanted: dict[str, set[int]] = {}
-        customers = [self._engine.customer(pair.customer_id, moment.snapshot) for pair in request.pairs]
-        for pair, customer in zip(request.pairs, customers, strict=True):
+        pairs = [(pair.customer_id, pair.cohort_id) for pair in request.pairs]
+        customers = self._engine.numbers([customer_id for customer_id, _ in pairs], moment.snapshot)
+        wanted: dict[str, list[int]] = {cohort_id: [] for _, cohort_id in pairs}
+        for (_, cohort_id), customer in zip(pairs, customers, strict=True):
             if customer is not None:
-                wanted.setdefault(pair.cohort_id, set()).add(customer)
+                wanted[cohort_id].append(customer)
         found: dict[str, BitMap | Missing] = {}
-        for cohort_id in {pair.cohort_id for pair in request.pairs}:
+        for cohort_id, asked in wanted.items():
             try:
                 record = self._store.get(cohort_id)
             except Missing as fault:
                 found[cohort_id] = fault
             else:
-                among = BitMap(wanted.get(cohort_id, ()))
-                found[cohort_id] = self._runner.members_among(record, moment, among)
+                found[cohort_id] = self._runner.members_among(record, moment, BitMap(asked))
         response.results.extend(
-            _answer(pair, customer, found[pair.cohort_id])
-            for pair, customer in zip(request.pairs, customers, strict=True)
+            _answer(customer_id, customer, found[cohort_id])
+            for (customer_id, cohort_id), customer in zip(pairs, customers, strict=True)
         )
         return response
 
 
-def _answer(pair: Any, customer: int | None, members: BitMap | Missing) -> cohort_pb2.MembershipResult:
+def _answer(customer_id: str, customer: int | None, members: BitMap | Missing) -> cohort_pb2.MembershipResult:
     """Answer one pair: a member or not, or what was wrong with it."""
-    fault: Fault | None = members if isinstance(members, Missing) else None
-    if not pair.customer_id:
-        fault = Invalid("MISSING_CUSTOMER_ID", "customer_id is empty", "customer_id")
-    if fault is not None:
-        error = event_pb2.ItemError(code=number(code_of(fault)), reason=fault.reason, message=fault.message)
-        return cohort_pb2.MembershipResult(error=error)
-    member = isinstance(members, BitMap) and customer is not None and customer in members
-    return cohort_pb2.MembershipResult(member=member)
+    if customer_id and isinstance(members, BitMap):
+        return MEMBER if customer is not None and customer in members else NO_MEMBER
+    fault: Fault = Invalid("MISSING_CUSTOMER_ID", "customer_id is empty", "customer_id")
+    if customer_id and isinstance(members, Missing):
+        fault = members
+    error = event_pb2.ItemError(code=number(code_of(fault)), reason=fault.reason, message=fault.message)
+    return cohort_pb2.MembershipResult(error=error)
