@@ -30,7 +30,6 @@ def _bitmaps_on_small_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal, "BINS", 5)
     monkeypatch.setattr(seal, "GROUP", 2)
     monkeypatch.setattr(planner, "GROUP", 2)
-    monkeypatch.setattr(planner, "MANY", 3)
     monkeypatch.setattr(columns, "RAW_SHARE", 1)
     monkeypatch.setattr(planner, "MANY", 2)
     monkeypatch.setattr(tally, "HEAVY", 2)
