@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from tests.contract.harness import Client, client, did, event, test_of
+from tests.contract.test_cohort_watch import watching
 
 Json = dict[str, Any]
 BOUGHT = did("purchase")
@@ -246,3 +247,9 @@ def test_behind_a_confirmed_erasure_and_a_compaction_no_byte_is_left(api: Client
     assert api.run(did("view")) == {"ann", "bob", "cid"}
     api.send(event("customer-erased", "view", data={"brand": "a-brand-alone"}))
     assert api.run(did("view", where=test_of("brand", "EQUALS", "a-brand-alone"))) == {"customer-erased"}
+
+
+def test_who_watches_is_told_that_an_erased_customer_left(api: Client) -> None:
+    with watching(api, save(api, "viewers", rule=did("view"))) as watch:
+        api.call("DeleteCustomers", {"customerIds": ["ann"]})
+        assert watch.change() == (set(), {"ann"})
