@@ -207,6 +207,7 @@ class Lifecycle:
         self._check_idle(txn, sync)
         run = Run(self._store.new_run_id(txn), sync.sync_id, start_time=now)
         self._store.put_run(txn, run)
+        self._store.prune_runs(txn, sync.sync_id)
         sync = replace(sync, last_run=run.run_id)
         self._store.put_sync(txn, sync)
         return sync, run

@@ -4,6 +4,7 @@ Guarantees: a name has one destination, and a destination that syncs use stays. 
 does the same for syncs and runs. Instants are ms and are passed in; failures are `libs.errors`.
 """
 
+import os
 from typing import Any
 
 from msgspec.structs import replace
@@ -65,6 +66,8 @@ class Registry:
             )
         if name != before.name:
             self._check_name(txn, name)
+        if users and before.settings != settings:
+            self._check_file(txn, settings, users[0])
         destination = replace(before, name=name, settings=settings, update_time=now)
         self._store.put_destination(txn, destination)
         return destination
@@ -86,7 +89,7 @@ class Registry:
         """Check that a sync may use a destination in this way; None stands for a new sync.
 
         Raises `Invalid` for a mode it cannot do, as far as that is known beforehand, and `Refused` where it is
-        one audience, which another sync keeps.
+        one audience or one file, which another sync keeps.
         """
         modes = modes_of(destination.settings)
         if mode not in modes:
@@ -100,6 +103,23 @@ class Registry:
                 f"would take people off it. Make a destination without audience_id, or with another one",
                 {"sync_ids": others[0]},
             )
+        self._check_file(txn, destination.settings, sync_id)
+
+    def _check_file(self, txn: Any, settings: Settings, sync_id: SyncId | None) -> None:
+        """Raise `Refused` where a sync that is not this one writes the same file, by whatever destination."""
+        if not isinstance(settings, FileSettings):
+            return
+        for _, sync in self._store.syncs(txn):
+            other = self._store.destination(txn, sync.destination_id)
+            if other is None or sync.sync_id == sync_id or not isinstance(other.settings, FileSettings):
+                continue
+            if file_of(other.settings.path) == file_of(settings.path):
+                raise Refused(
+                    "FILE_IN_USE",
+                    f"sync {sync.sync_id} writes this file already (destination {other.name!r}): a second one would "
+                    f"put its members in place of those. Make a destination with another path",
+                    {"sync_ids": sync.sync_id},
+                )
 
     def _users(self, txn: Any, destination_id: DestinationId) -> list[SyncId]:
         return [sync.sync_id for _, sync in self._store.syncs(txn) if sync.destination_id == destination_id]
@@ -124,6 +144,14 @@ def modes_of(settings: Settings) -> frozenset[Mode]:
             return frozenset(Mode)
         case _:
             return frozenset({Mode.MIRROR, Mode.ADD_ONLY})
+
+
+def file_of(path: str) -> str:
+    """Return the one name that stands for a file, however its path is written."""
+    scheme, separator, rest = path.partition("://")
+    if not separator:
+        return os.path.realpath(path)
+    return os.path.realpath(rest) if scheme.lower() in ("file", "local") else path
 
 
 def _place(settings: Settings) -> object:

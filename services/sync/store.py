@@ -39,6 +39,8 @@ TABLES = (
     *refusals.TABLES,
     *requests.TABLES,
 )
+KEPT_RUNS = 1000
+"""The runs of a sync that are kept, some 300 bytes each: of an hourly one 41 days."""
 COUNTER = b"ids"
 LONGEST_KEY = 511
 """LMDB's own limit, in bytes; what is longer is in no table."""
@@ -226,6 +228,13 @@ class Store:
         """Save a run, under its sync as well."""
         txn.put(f"{run.sync_id}{run.run_id}".encode(), b"", db=self.environment["sync_runs"])
         self._put(txn, "runs", run.run_id, run)
+
+    def prune_runs(self, txn: Any, sync_id: SyncId) -> None:
+        """Forget the oldest runs of a sync beyond `KEPT_RUNS`."""
+        keys = [bytes(key) for key, _ in self._run_keys(txn, sync_id)]
+        for key in keys[: max(0, len(keys) - KEPT_RUNS)]:
+            txn.delete(key, db=self.environment["sync_runs"])
+            txn.delete(key[len(sync_id) :], db=self.environment["runs"])
 
     def new_run_id(self, txn: Any) -> RunId:
         """Make an id for a run."""

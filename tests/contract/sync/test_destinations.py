@@ -228,6 +228,7 @@ async def test_every_mode_does_what_it_says_and_others_are_refused(sync, cohort,
         stay = {"ann", "bob"} if mode == "ADD_ONLY" else set()
         assert bench.members(sync_id) == {"cem", "dee"} | stay
         assert counts(run) == ((1, 0, 1, 0) if mode == "ADD_ONLY" else (1, 2, 1, 2))
+        await sync.call("DeleteSync", {"syncId": sync_id})  # a file takes one
 
 
 async def test_a_batch_that_comes_again_does_no_harm(sync, cohort, bench):

@@ -9,6 +9,8 @@ import fsspec
 import pyarrow.parquet
 import pytest
 
+from services.sync import store
+
 
 async def test_csv_has_a_column_for_every_attribute_and_quotes_what_must_be(sync, cohorts, tmp_path):
     cohorts.profiles["ann"] = {"city": 'Pu"ne, MH', "visits": 3.0, "vip": True}
@@ -172,3 +174,31 @@ async def test_storage_whose_library_is_missing_says_which(sync, cohorts):
     tested = await sync.call("TestDestination", {"destinationId": destination_id})
     assert not tested.get("ok")
     assert tested["message"].startswith("s3:// needs ")
+
+
+async def test_a_file_is_written_by_one_sync_however_its_path_is_spelt(sync, cohorts, tmp_path):
+    first, second = cohorts.add_cohort("A", ["ann"]), cohorts.add_cohort("B", ["bob"])
+    held = await sync.file(tmp_path / "out.csv")
+    holder = (await sync.sync(first, held))["syncId"]
+    spelt = await sync.file(f"file://{tmp_path}/sub/../out.csv", name="again")
+    for destination_id in (held, spelt):
+        asked = {"cohortId": second, "destinationId": destination_id, "schedule": {"hourly": {}}}
+        refused = await sync.failure("CreateSync", {"sync": asked})
+        assert (refused.code.name, refused.reason) == ("FAILED_PRECONDITION", "FILE_IN_USE")
+        assert holder in refused.message
+    free = await sync.file(tmp_path / "other.csv", name="other")
+    await sync.sync(second, free)
+    moved = {"destinationId": free, "file": {"path": str(tmp_path / "out.csv"), "format": "CSV"}}
+    taken = await sync.failure("UpdateDestination", {"destination": moved, "updateMask": "file"})
+    assert taken.reason == "FILE_IN_USE"
+    await sync.call("DeleteSync", {"syncId": holder})
+    await sync.call("UpdateDestination", {"destination": moved, "updateMask": "file"})
+
+
+async def test_the_newest_runs_are_kept(sync, cohorts, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "KEPT_RUNS", 3)
+    sync_id = (await sync.sync(cohorts.add_cohort("C"), await sync.file(tmp_path / "out.csv")))["syncId"]
+    runs = [(await sync.run(sync_id))["runId"] for _ in range(5)]
+    listed = (await sync.call("ListSyncRuns", {"syncId": sync_id}))["runs"]
+    assert [run["runId"] for run in listed] == runs[:1:-1]
+    assert (await sync.failure("GetSyncRun", {"runId": runs[0]})).reason == "RUN_NOT_FOUND"

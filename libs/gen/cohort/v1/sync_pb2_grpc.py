@@ -185,8 +185,8 @@ class SyncServiceServicer:
     def CreateSync(self, request, context):
         """Makes a sync. It runs at its next scheduled time; once runs at once. NOT_FOUND: the cohort or the
         destination. ALREADY_EXISTS SYNC_EXISTS: the pair has one already, which is named: change its schedule
-        with UpdateSync. INVALID_ARGUMENT: a bad schedule or mode. FAILED_PRECONDITION AUDIENCE_IN_USE: the
-        destination is one audience, which another sync keeps.
+        with UpdateSync. INVALID_ARGUMENT: a bad schedule or mode. FAILED_PRECONDITION AUDIENCE_IN_USE,
+        FILE_IN_USE: the destination is one audience or one file, which another sync keeps.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -269,7 +269,7 @@ class SyncServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSyncRuns(self, request, context):
-        """Lists the runs of a sync, newest first. NOT_FOUND; INVALID_ARGUMENT: a bad page token.
+        """Lists the runs of a sync, newest first: the last 1,000 are kept. NOT_FOUND; INVALID_ARGUMENT: a bad page token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
