@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
-.PHONY: setup demo test lint audit bench bench-sync faults faults-sync fuzz generate lock clean
+.PHONY: setup demo test lint audit bench bench-sync faults flood faults-sync fuzz fuzz-input generate lock clean
 
 setup: $(READY)
 
@@ -52,9 +52,17 @@ faults: setup
 faults-sync: setup
 	$(BIN)/python -m tests.faults.sync_schedules $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
+# Floods a real server in ten ways, SECONDS each, while an honest client works; prints what came of it.
+flood: setup
+	$(BIN)/python -m tests.faults.flood $(or $(SECONDS),10)
+
 # Random rules against the naive evaluator: N of them, from SEED on.
 fuzz: setup
 	$(BIN)/python -m tests.fuzz $(or $(N),10000) $(if $(SEED),--seed $(SEED))
+
+# Hostile input: N executions over all targets of tests/fuzz/targets, guided by coverage.
+fuzz-input: setup
+	$(BIN)/python -m tests.fuzz.inputs $(or $(N),100000) $(TARGETS) $(if $(FOLDER),--folder $(FOLDER))
 
 generate: setup
 	$(BIN)/python protos/generate.py

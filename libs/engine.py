@@ -22,7 +22,7 @@ from libs.events.commit import Receipt, Submission
 from libs.events.erasures import Erasure, no_such_erasure
 from libs.events.intake import Intake
 from libs.events.log import EventLog, LoggedEvent
-from libs.events.writer import DEDUPE_WINDOW_MS, Writer
+from libs.events.writer import DEDUPE_WINDOW_MS, MAX_WAITING_BYTES, Writer
 from libs.index import evaluate, kernels
 from libs.index.calendar import Calendar
 from libs.index.catalog import Asked, Catalog, index_bytes, read_catalog
@@ -91,6 +91,7 @@ class Engine:
         seal_rows: int = SEAL_ROWS,
         compact_every: float = 0.0,
         dedupe_window: int = DEDUPE_WINDOW_MS,
+        writing_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
         self.calendar = calendar
         self.epoch = log.log_id
@@ -120,7 +121,11 @@ class Engine:
         self._keeper = Keeper(self.catch_up) if writable else None
         committed = self._keeper.wake if self._keeper else _nothing
         self._writer = (
-            Writer(log, clock, dedupe_window=dedupe_window, committed=committed) if writable else None
+            Writer(
+                log, clock, dedupe_window=dedupe_window, committed=committed, most_waiting=writing_bytes
+            )
+            if writable
+            else None
         )
         self._compactor = (
             Compactor(log, self._index, self._writer, self.catch_up, self._rewrite_profiles)

@@ -225,6 +225,7 @@ class Process:
             writable=writable,
             dedupe_window=project.dedupe_window,
             compact_every=self.options.compact_every,
+            writing_bytes=self.options.limits.writing_mib << 20,
         )
         engine.snapshot()
         return engine

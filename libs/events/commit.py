@@ -52,7 +52,10 @@ class Receipt(msgspec.Struct, array_like=True, frozen=True):
 
 @dataclass(slots=True)
 class Submission:
-    """One request for the writer. `request` is (request_id, fingerprint) where the client named it."""
+    """One request for the writer. `request` is (request_id, fingerprint) where the client named it.
+
+    `size` is about what it takes in memory: the bytes it came in.
+    """
 
     batch: Batch | None = None
     upserts: list[Upsert] = field(default_factory=list)
@@ -62,6 +65,7 @@ class Submission:
     """Customers to erase; such a request has nothing else, and a commit of its own."""
     rejected: list[Refusal] = field(default_factory=list)
     request: tuple[str, bytes] | None = None
+    size: int = 0
     receipt: Future[Receipt] = field(default_factory=Future)
 
     @property

@@ -17,13 +17,18 @@ from libs.events.log import EventLog
 
 MAX_WAITING_ITEMS = 1_000_000
 """Events and customers that may wait for a commit: a few hundred MB."""
+MAX_WAITING_BYTES = 256 << 20
+"""Bytes of requests that may wait for a commit, as they came; columns take about as much again."""
 MAX_COMMIT_ITEMS = 200_000
 """Past this many a commit takes no further request, so that nobody waits long for others."""
 DEDUPE_WINDOW_MS = 7 * 24 * 3600 * 1000
 
 
 class Writer:
-    """The one thread that writes a log. `committed` is called, in that thread, after each commit."""
+    """The one thread that writes a log. `committed` is called, in that thread, after each commit.
+
+    At most `most_waiting` bytes of requests wait, or one request that is larger.
+    """
 
     def __init__(
         self,
@@ -31,6 +36,7 @@ class Writer:
         clock: Clock,
         *,
         dedupe_window: int = DEDUPE_WINDOW_MS,
+        most_waiting: int = MAX_WAITING_BYTES,
         committed: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
@@ -41,6 +47,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._held: Submission | None = None
         self._waiting = 0
+        self._waiting_bytes, self._most_waiting = 0, most_waiting
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -71,9 +78,10 @@ class Writer:
         with self._lock:
             if self._closed:
                 raise Unavailable("SHUTTING_DOWN", "the server is shutting down; send again")
-            if self._waiting and self._waiting + submission.items > MAX_WAITING_ITEMS:
+            items, size = self._waiting + submission.items, self._waiting_bytes + submission.size
+            if self._waiting and (items > MAX_WAITING_ITEMS or size > self._most_waiting):
                 raise Overloaded("TOO_MANY_WAITING", "too many events wait to be written; send again later")
-            self._waiting += submission.items
+            self._waiting, self._waiting_bytes = items, size
             self._queue.put(submission)
         return submission.receipt
 
@@ -96,6 +104,7 @@ class Writer:
             self._answer([each for each in group if each.receipt.set_running_or_notify_cancel()])
             with self._lock:
                 self._waiting -= sum(submission.items for submission in group)
+                self._waiting_bytes -= sum(submission.size for submission in group)
 
     def _collect(self, first: Submission) -> list[Submission]:
         """Take what waits behind `first`, up to a commit's worth or the second use of a request id.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from libs import interrupt
 from libs.index import access, behaviour, roaring
 from libs.index.access import Question
 from libs.index.behaviour import Gathered
@@ -79,8 +80,10 @@ class Evaluation:
     def run(self, plan: Plan, among: BitMap | None = None) -> BitMap:
         """Return the customers that satisfy a plan. Not to be changed.
 
-        With `among`, some of the universe, what is said of any other customer does not matter.
+        With `among`, some of the universe, what is said of any other customer does not matter. Raises
+        `Interrupted` once nobody waits for the answer.
         """
+        interrupt.check()
         if self._asked is None:
             self._asked = (among,)
         if self.costs is None:

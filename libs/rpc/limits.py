@@ -22,7 +22,7 @@ class Limits:
     """Calls a client may have under way on one connection; its own library holds back more."""
     calls: int = 8_000
     """Calls under way in all, health checks and reflection included: far past the limits below, a last resort."""
-    working: int = 32
+    working: int = 16
     """Calls of one service that are read, worked on and answered at a time; each has a message of 64 MiB at most."""
     waiting: int = 1_000
     """Calls of one service that wait for their turn, unread."""
@@ -30,8 +30,8 @@ class Limits:
     """Streams of one service that are open at a time."""
     streams_in: int = 32
     """Streams of events that are open at a time; each may hold one message of 64 MiB."""
-    patience_ms: int = 5_000
-    """How long a client may take to send or take a message, once others wait for its place."""
+    patience_ms: int = 1_000
+    """How long a client may take to send or take a message, once another waits for its very place."""
     stalled_ms: int = 300_000
     """How long a client may take to send a request or take a message, though nobody waits."""
     writing_mib: int = 256

@@ -9,6 +9,7 @@ from libs.engine import SHARD
 from libs.errors import Invalid
 from libs.gen.cohort.v1 import cohort_pb2, rule_pb2
 from libs.index.calendar import Calendar
+from libs.index.roaring_check import read_bitmap
 from services.cohort.store import CohortRecord
 from services.cohort.translate import read_rule
 
@@ -98,7 +99,7 @@ def read_set(sent: cohort_pb2.MemberSet, customers: int) -> BitMap:
         if shard.shard != SHARD:
             raise Invalid("UNKNOWN_SHARD", "there is no such shard", f"{field}.shard")
         try:
-            members |= BitMap.deserialize(shard.roaring)
+            members |= read_bitmap(shard.roaring)
         except ValueError:
             raise Invalid("INVALID_BITMAP", "these bytes are no bitmap", f"{field}.roaring") from None
         if members and members.max() >= customers:

@@ -103,7 +103,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                     upserts.append(check_upsert(customer.customer_id, scalars(customer.data)))
                 except Refused as error:
                     refused.append(error.at(index))
-            return Submission(upserts=upserts, rejected=refused, request=_request_key(request))
+            return Submission(
+                upserts=upserts, rejected=refused, request=_request_key(request), size=request.ByteSize()
+            )
 
         receipt = await self._append(check)
         return ingest_pb2.UpsertCustomersResponse(**self._outcome(receipt))
@@ -189,7 +191,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         def check() -> Submission:
             key = _request_key(request)
             batch, refused = collect()
-            return Submission(batch=batch, rejected=refused, request=key)
+            return Submission(batch=batch, rejected=refused, request=key, size=request.ByteSize())
 
         return await self._append(check)
 

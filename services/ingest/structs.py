@@ -58,7 +58,11 @@ _RawRequest = _raw_events()
 
 
 def raw_events(request: ingest_pb2.SendEventsRequest) -> Any:
-    """Return a request's events with `data.entries`: a list of bytes for each."""
+    """Return a request's events with `data.entries`: a list of bytes for each.
+
+    Drops what the request has of fields that nobody knows: to protobuf, an entry with one is no entry at all.
+    """
+    request.DiscardUnknownFields()
     return _RawRequest.FromString(request.SerializeToString()).events
 
 

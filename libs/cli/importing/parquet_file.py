@@ -1,6 +1,7 @@
 """How is a Parquet file read? Its own types decide: numbers, booleans, strings; dates become text."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +19,26 @@ class ParquetFile:
             import pyarrow.parquet
         except ImportError:
             raise Failed("reading Parquet needs pyarrow: pip install 'cohort[files]'") from None
-        try:
+        with _readable(path):
             self._file = pyarrow.parquet.ParquetFile(path)
-        except (OSError, pyarrow.ArrowException) as error:
-            raise Failed(f"{path}: not a Parquet file: {error}") from error
+            schema = self._file.schema_arrow
+            self.columns: list[str] = list(schema.names)
+            self.total: int = self._file.metadata.num_rows
         self._path = path
-        schema = self._file.schema_arrow
-        self.columns: list[str] = list(schema.names)
-        self.total: int = self._file.metadata.num_rows
         self.kinds: dict[str, Kind] = {field.name: self._kind(field) for field in schema}
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Read the rows, `size` at a time. A NaN is an absent value."""
         first = 1
-        for batch in self._file.iter_batches(batch_size=size):
-            columns: dict[str, Sequence[Any]] = {
-                name: _values(batch.column(place)) for place, name in enumerate(batch.schema.names)
-            }
+        pieces = self._file.iter_batches(batch_size=size)
+        while True:
+            with _readable(self._path):
+                batch = next(pieces, None)
+                if batch is None:
+                    return
+                columns: dict[str, Sequence[Any]] = {
+                    name: _values(batch.column(place)) for place, name in enumerate(batch.schema.names)
+                }
             yield Chunk(range(first, first + batch.num_rows), columns)
             first += batch.num_rows
 
@@ -59,11 +63,23 @@ class ParquetFile:
         """Say whether all integers of a column are exact as doubles."""
         import pyarrow.compute
 
-        for batch in self._file.iter_batches(columns=[column]):
-            ends = pyarrow.compute.min_max(batch.column(0).cast("int64", safe=False)).as_py()
-            if ends["min"] is not None and not (ends["min"] >= -EXACT and ends["max"] <= EXACT):
-                return False
+        with _readable(self._path):
+            for batch in self._file.iter_batches(columns=[column]):
+                ends = pyarrow.compute.min_max(batch.column(0).cast("int64", safe=False)).as_py()
+                if ends["min"] is not None and not (ends["min"] >= -EXACT and ends["max"] <= EXACT):
+                    return False
         return True
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise Failed where a file, or a piece of it, is damaged: names and texts that are not UTF-8 included."""
+    import pyarrow
+
+    try:
+        yield
+    except (OSError, ValueError, OverflowError, pyarrow.ArrowException) as error:
+        raise Failed(f"{path}: not a Parquet file, or damaged: {error}") from error
 
 
 def _values(column: Any) -> list[Any]:

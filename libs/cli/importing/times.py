@@ -17,6 +17,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 MILLISECONDS_FROM = 10**11
 """An epoch number from here on is in milliseconds."""
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999: what a Timestamp can hold."""
+LONGEST_NUMBER = 20
+"""Digits and sign of an int64; Python reads no integers of thousands of digits."""
 INSTANT = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:[Zz]|UTC|[+-]\d{2}:?\d{2}))?)?",
     re.ASCII,
@@ -31,6 +35,16 @@ class NoTime(ValueError):
 
 def to_milliseconds(value: Any, zone: tzinfo = UTC) -> int:
     """Return the instant that a cell means; `zone` is that of times that do not name one. Raises NoTime."""
+    try:
+        instant = _read(value, zone)
+    except OverflowError:  # at the ends of the calendar, a zone's offset leads out of it
+        instant = LAST_MS + 1
+    if not FIRST_MS <= instant <= LAST_MS:
+        raise NoTime("is not a time of the years 1 to 9999")
+    return instant
+
+
+def _read(value: Any, zone: tzinfo) -> int:
     if isinstance(value, str):
         return _from_text(value.strip(), zone)
     if isinstance(value, datetime):
@@ -51,7 +65,7 @@ def _from_text(text: str, zone: tzinfo) -> int:
     if COMPACT_DATE.fullmatch(text):
         raise NoTime("could be a date or epoch seconds: write YYYY-MM-DD")
     if EPOCH_NUMBER.fullmatch(text):
-        return _from_number(float(text) if "." in text else int(text))
+        return _from_number(float(text) if "." in text or len(text) > LONGEST_NUMBER else int(text))
     raise NoTime("is not a time: write RFC 3339, YYYY-MM-DD HH:MM:SS, or epoch seconds or milliseconds")
 
 

@@ -71,3 +71,21 @@ def test_names_and_instants_of_the_command_line_fail_in_one_line() -> None:
         zone_of("Berlin")
     with pytest.raises(Failed, match="'soon' is not a time"):
         to_timestamp("soon")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        10**18,
+        -(10**18),
+        1e300,
+        float("inf"),
+        "17672256000225600000",
+        "9" * 5000,
+        "-" + "9" * 5000,
+        "0001-01-01T00:00:00+10:00",
+    ],
+)
+def test_what_no_calendar_holds_is_no_time(value: object) -> None:
+    with pytest.raises(NoTime):
+        to_milliseconds(value)

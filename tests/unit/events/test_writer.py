@@ -110,6 +110,25 @@ def test_past_the_bound_senders_are_told_to_wait(
         assert large.result(TIMEOUT).accepted == 5
 
 
+def test_past_the_bound_of_bytes_senders_are_told_to_wait_whatever_they_send(
+    tmp_path: Path, clock: StepClock, gate: Gate
+) -> None:
+    with written(tmp_path, clock, most_waiting=100) as (_, submit):
+        large = submit.submit(Submission(batch=submission(("a", "")).batch, size=500))
+        assert gate.reached.acquire(timeout=TIMEOUT)
+        with pytest.raises(Overloaded, match="send again later"):
+            submit.submit(Submission(batch=submission(("b", "")).batch, size=1))
+        gate.opened.set()
+        assert large.result(TIMEOUT).accepted == 1
+        while submit.waiting:
+            pass
+        small = [Submission(batch=submission((name, "")).batch, size=100) for name in "cd"]
+        for each in small:
+            assert submit.submit(each).result(TIMEOUT).accepted == 1
+            while submit.waiting:
+                pass
+
+
 def test_a_repeated_request_gets_the_first_receipt_and_writes_nothing(
     tmp_path: Path, clock: StepClock
 ) -> None:

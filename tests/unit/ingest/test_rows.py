@@ -159,6 +159,17 @@ def test_unusual_entries_are_read_as_protobuf_reads_them(entry: bytes) -> None:
     assert [row[4] for row in support.rows(batch)] == ([] if refused else [values])
 
 
+def test_an_entry_with_an_unknown_field_is_none_as_to_protobuf() -> None:
+    known, odd = b"\n\x01a\x12\x02 \x01", b"\n\x01b\x12\x02 \x01:\x01x"
+    data = b"".join(b"\n" + bytes([len(entry)]) + entry for entry in (known, odd))
+    event = b"\n\x01c\x12\x01t" + b"*" + bytes([len(data)]) + data
+    request = ingest_pb2.SendEventsRequest.FromString(b"\n" + bytes([len(event)]) + event)
+    assert scalars(request.events[0].data) == {"a": True}
+    batch, refused = collect_events(request, ARRIVAL)
+    assert (batch.rows, refused) == (1, [])
+    assert [column.attribute for column in batch.columns] == ["a"]
+
+
 def test_names_and_values_longer_than_one_byte_says_are_read() -> None:
     data = {"n" * 127: 1.5, "n" * 128: 2.5, "m" * 256: "s", "s": "v" * 122, "t": "v" * 124, "u": "v" * 40_000}
     events = [("a", "t", ARRIVAL, "", data)] * 3
