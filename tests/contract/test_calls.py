@@ -15,7 +15,8 @@ from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc
 from libs.logs import Level, configure
 from libs.rpc.client import connect
 from libs.rpc.errors import Failure
-from tests.contract.harness import DEADLINE, served
+from tests.contract.harness import COHORT, DEADLINE, served
+from tests.fakes.services import serving
 
 RUN = "cohort.v1.CohortService.RunRule"
 
@@ -32,12 +33,12 @@ class Sink(io.StringIO):
             self._written.notify_all()
             return super().write(text)
 
-    def calls(self, number: int) -> list[dict[str, Any]]:
+    def calls(self, number: int, event: str = "call") -> list[dict[str, Any]]:
         """Return the lines about calls, once there are so many."""
 
         def found() -> list[dict[str, Any]]:
             lines = [json.loads(line) for line in self.getvalue().splitlines()]
-            return [line for line in lines if line["event"] == "call"]
+            return [line for line in lines if line["event"] == event]
 
         with self._written:
             assert self._written.wait_for(lambda: len(found()) >= number, DEADLINE)
@@ -95,3 +96,36 @@ def test_a_call_without_a_request_is_refused(stub: Any, tmp_path: Path) -> None:
         with pytest.raises(grpc.RpcError) as refused:
             empty(iter(()), timeout=DEADLINE)
     assert Failure.of(refused.value).reason == "MALFORMED_MESSAGE"
+
+
+class Failing(cohort_pb2_grpc.CohortServiceServicer):
+    """Fails with what it was sent, in every kind of call."""
+
+    async def GetCohort(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise ValueError(request.cohort_id)
+
+    async def StreamMembers(self, request: Any, context: Any) -> Any:  # noqa: N802
+        yield cohort_pb2.StreamMembersResponse()
+        try:
+            raise KeyError(request.cohort_id)
+        except KeyError as error:
+            raise RuntimeError(f"no {request.cohort_id}") from error
+
+
+def test_what_fails_inside_is_logged_by_where_and_tells_no_value(lines: Any) -> None:
+    canary = "canary-41d7"
+    with serving([(COHORT, Failing())]) as target, connect(target) as channel:
+        stub: Any = cohort_pb2_grpc.CohortServiceStub(channel)  # type: ignore[no-untyped-call]
+        with pytest.raises(grpc.RpcError) as unary:
+            stub.GetCohort(cohort_pb2.GetCohortRequest(cohort_id=canary), timeout=DEADLINE)
+        with pytest.raises(grpc.RpcError) as stream:
+            list(stub.StreamMembers(cohort_pb2.StreamMembersRequest(cohort_id=canary), timeout=DEADLINE))
+    for error in (unary.value, stream.value):
+        assert Failure.of(error).reason == "INTERNAL"
+        assert canary not in f"{error.details()}{error.trailing_metadata()}"  # type: ignore[attr-defined]
+    first, second = lines(2, "call failed")
+    assert (first["error"], second["error"]) == ("ValueError", "RuntimeError")
+    assert first["request_id"] in ids(unary.value.trailing_metadata())  # type: ignore[attr-defined]
+    assert any(__file__ in place for place in first["where"])
+    assert [line["code"] for line in lines(2)] == ["INTERNAL", "INTERNAL"]
+    assert canary not in json.dumps([first, second, *lines(2)])
