@@ -121,9 +121,7 @@ class Engine:
         self._keeper = Keeper(self.catch_up) if writable else None
         committed = self._keeper.wake if self._keeper else _nothing
         self._writer = (
-            Writer(
-                log, clock, dedupe_window=dedupe_window, committed=committed, most_waiting=writing_bytes
-            )
+            Writer(log, clock, dedupe_window=dedupe_window, committed=committed, most_waiting=writing_bytes)
             if writable
             else None
         )
