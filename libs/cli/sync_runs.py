@@ -110,17 +110,7 @@ def runs(
     if as_json:
         show_json(response)
         return
-    titles = [
-        "run",
-        "started",
-        ">took",
-        "state",
-        ">added",
-        ">removed",
-        ">left out",
-        ">calls",
-        "what went wrong",
-    ]
+    titles = ["run", "started", ">took", "state", ">added", ">removed", ">left out", "notes"]
     show_table(titles, [_row(one) for one in response.runs])
     if response.next_page_token:
         note(f"the newest {count(len(response.runs))}: --limit N or --all shows more")
@@ -198,7 +188,6 @@ def _row(run: Any) -> list[str]:
         _of(run.delivered_adds, run.planned_adds),
         _of(run.delivered_removes, run.planned_removes),
         ", ".join(f"{count(one.count)} {one.reason}" for one in run.rejected),
-        count(run.attempts),
         "; ".join(text for text in (run.error, *run.warnings) if text),
     ]
 

@@ -8,6 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from contextvars import Context
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -133,14 +134,15 @@ class Runner:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> None:
+        task = asyncio.create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _wake(self, sync_id: SyncId) -> None:
         if not self._stopping:
-            self._spawn(self._fall_due(sync_id))
+            # A timer remembers whose call set it, and what it begins is not of that call: not in the log either.
+            self._spawn(self._fall_due(sync_id), Context())
 
     async def _fall_due(self, sync_id: SyncId) -> None:
         outcome = await self._write(lambda txn: self._lifecycle.fall_due(txn, sync_id, self._clock()))

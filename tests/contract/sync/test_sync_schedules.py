@@ -1,9 +1,13 @@
 """Do syncs run when their schedules say so: at once behind a change, across stops, sleeps and steps of the clock?"""
 
 import asyncio
+from collections.abc import Iterator
+from io import StringIO
 
 import pytest
+import structlog
 
+from libs.logs import Level, configure
 from tests.contract.sync.harness import Json, StepClock, SyncHarness, until
 from tests.fakes.webhook import Answer, WebhookReceiver
 
@@ -22,6 +26,15 @@ def clock() -> StepClock:
 def receiver():
     with WebhookReceiver() as started:  # unsigned: signatures of a clock that stands still are too old
         yield started
+
+
+@pytest.fixture
+def said() -> Iterator[StringIO]:
+    """What is logged."""
+    lines, before = StringIO(), structlog.get_config()
+    configure(Level.INFO, lines, keep=False)
+    yield lines
+    structlog.configure(**before)
 
 
 @pytest.fixture
@@ -185,3 +198,15 @@ async def test_a_run_that_was_due_begins_again_behind_every_stop_but_never_twice
     assert len((await sync.call("ListSyncRuns", {"syncId": made["syncId"]}))["runs"]) == 1
     receiver.release()
     assert await run_states(sync, made["syncId"]) == ["SUCCEEDED"]
+
+
+async def test_a_run_that_falls_due_is_not_logged_as_part_of_the_call_that_set_its_timer(
+    sync, cohorts, receiver, clock, said
+):
+    sync_id = (await sync.sync(cohorts.add_cohort("C"), await sync.webhook(receiver)))["syncId"]
+    clock.now += HOUR
+    with structlog.contextvars.bound_contextvars(request_id="somebodys-call"):
+        sync.app._runner.follow(sync_id)
+    assert await run_states(sync, sync_id, least=1) == ["SUCCEEDED"]
+    assert "run began" in said.getvalue()
+    assert "somebodys-call" not in said.getvalue()
