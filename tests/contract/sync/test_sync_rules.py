@@ -337,6 +337,7 @@ async def test_bad_destinations_are_refused_by_field(sync, destination, code, fi
             "INVALID_ARGUMENT",
             "sync.schedule.timeZone",
         ),
+        ({"schedule": {"hourly": {}, "timeZone": "localtime"}}, "INVALID_ARGUMENT", "sync.schedule.timeZone"),
         ({"schedule": {"weekly": {"day": "MONDAY"}}}, "INVALID_ARGUMENT", "sync.schedule.weekly.time"),
         ({"schedule": {"weekly": {"time": "09:00"}}}, "INVALID_ARGUMENT", "sync.schedule.weekly.day"),
         (

@@ -184,20 +184,29 @@ async def test_a_clock_that_runs_on_moves_nothing(sync, cohorts, receiver, clock
     assert await shown(sync, made["syncId"]) == made
 
 
-async def test_a_run_that_was_due_begins_again_behind_every_stop_but_never_twice_at_once(
-    sync, cohorts, receiver, clock
+async def test_a_run_under_way_is_the_only_one_whatever_falls_due_also_across_a_restart(
+    sync, cohorts, receiver, clock, monkeypatch
 ):
-    made = await sync.sync(cohorts.add_cohort("C", ["ann"]), await sync.webhook(receiver))
-    receiver.misbehave(Answer(hang=True))
-    await sync.call("RunSync", {"syncId": made["syncId"]})
+    monkeypatch.setattr("services.sync.runner.DRAIN_SECONDS", 0)
+    sync_id = (await sync.sync(cohorts.add_cohort("C", ["ann"]), await sync.webhook(receiver)))["syncId"]
+    receiver.misbehave(Answer(hang=True), Answer(hang=True))
+    begun = (await sync.call("RunSync", {"syncId": sync_id}))["run"]["runId"]
     await until(lambda: receiver.calls)
-    refused = await sync.failure("RunSync", {"syncId": made["syncId"]})
+    refused = await sync.failure("RunSync", {"syncId": sync_id})
     assert (refused.code.name, refused.reason) == ("FAILED_PRECONDITION", "RUN_IN_PROGRESS")
+    assert begun in refused.message
     clock.now += HOUR
-    await sync.app._runner._fall_due(made["syncId"])
-    assert len((await sync.call("ListSyncRuns", {"syncId": made["syncId"]}))["runs"]) == 1
+    await sync.app._runner._fall_due(sync_id)
+    await sync.stop()
+    clock.now += HOUR
+    await sync.start()
+    await until(lambda: len(receiver.calls) == 2)
+    await sync.app._runner._fall_due(sync_id)
+    runs = (await sync.call("ListSyncRuns", {"syncId": sync_id}))["runs"]
+    assert [(run["runId"], run["state"]) for run in runs] == [(begun, "RUNNING")]
     receiver.release()
-    assert await run_states(sync, made["syncId"]) == ["SUCCEEDED"]
+    assert await run_states(sync, sync_id) == ["SUCCEEDED"]
+    assert (await shown(sync, sync_id))["nextRunTime"] == "2026-01-01T15:00:00Z"
 
 
 async def test_a_run_that_falls_due_is_not_logged_as_part_of_the_call_that_set_its_timer(
