@@ -341,6 +341,7 @@ def _run(
     compact_every: float = 0.0,
 ) -> None:
     """Check the options, then serve until told to stop."""
+    from libs import tracing
     from libs.cli.process import Options, Process
     from libs.errors import Fault
     from libs.events.log import DamagedLogError
@@ -382,9 +383,12 @@ def _run(
         await serving(Process(options))
 
     try:
+        tracing.start(os.environ)
         asyncio.run(main())
-    except (StorageError, DamagedLogError, Fault, OSError, TlsError) as error:
+    except (StorageError, DamagedLogError, Fault, OSError, TlsError, tracing.TracingFault) as error:
         raise Failed(str(error)) from error
+    finally:
+        tracing.stop()
 
 
 def _server_tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> ServerTls | None:

@@ -16,6 +16,7 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
+from libs import tracing
 from libs.rpc.errors import Context, number
 
 BUCKETS = (
@@ -67,6 +68,8 @@ class Calls:
         names = (method.containing_service.name, method.name)
         self._methods.add(names)
         self._seconds.labels(*names, "OK")  # shown from the start, at zero
+        if tracing.on():
+            call = _traced(call, names)
         return _measured(call, _Ended(self._seconds, names), self._under_way.labels(*names))
 
     def summaries(self) -> list[CallSummary]:
@@ -102,6 +105,14 @@ class _Ended:
         if series is None:
             series = self._by_code[code] = self._seconds.labels(*self._names, code)
         series.observe(seconds)
+
+
+def _traced(call: Handler, names: tuple[str, str]) -> Handler:
+    async def traced(requests: object, context: Context) -> None:
+        with tracing.call_span(*names, context):
+            await call(requests, context)
+
+    return traced
 
 
 def _measured(call: Handler, ended: _Ended, under_way: Any) -> Handler:

@@ -16,8 +16,9 @@ import grpc
 from google.protobuf.struct_pb2 import Struct
 from pyroaring import BitMap
 
+from libs import tracing
 from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2, rule_pb2
-from libs.rpc.client import Credentials, connect_async
+from libs.rpc.client import Credentials, Metadata, connect_async
 from libs.rpc.errors import Failure
 from libs.rpc.tls import ClientTls
 from services.sync.delivered import Entry
@@ -76,14 +77,17 @@ class Members:
     def __init__(self, target: str, credentials: Credentials, tls: ClientTls | None = None) -> None:
         self._channel = connect_async(target, tls)
         self._stub: Any = cohort_pb2_grpc.CohortServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._credentials = credentials
+        self._own = credentials
+
+    def _metadata(self) -> Metadata:
+        return (*self._own(), *tracing.carried())
 
     async def check_cohort(self, cohort_id: str) -> None:
         """Return where the cohort exists. Raises `CohortGone`, `MembersError`."""
         try:
             await self._stub.GetCohort(
                 cohort_pb2.GetCohortRequest(cohort_id=cohort_id),
-                metadata=self._credentials(),
+                metadata=self._metadata(),
                 timeout=CALL_SECONDS,
             )
         except grpc.RpcError as error:
@@ -93,7 +97,7 @@ class Members:
         """Return the name of a cohort; "" where there is none any more, or the cohort service does not say."""
         request = cohort_pb2.GetCohortRequest(cohort_id=cohort_id)
         try:
-            found = await self._stub.GetCohort(request, metadata=self._credentials(), timeout=LIST_SECONDS)
+            found = await self._stub.GetCohort(request, metadata=self._metadata(), timeout=LIST_SECONDS)
         except grpc.RpcError:
             return ""
         return str(found.cohort.name)
@@ -103,7 +107,7 @@ class Members:
         nobody = rule_pb2.Rule(any=rule_pb2.AnyRule())
         request = cohort_pb2.RunRuleRequest(rule=nobody, min_revision=revision, count_only=True)
         try:
-            await self._stub.RunRule(request, metadata=self._credentials(), timeout=CALL_SECONDS)
+            await self._stub.RunRule(request, metadata=self._metadata(), timeout=CALL_SECONDS)
         except grpc.RpcError as error:
             raise _translate(error) from error
 
@@ -114,9 +118,7 @@ class Members:
         while True:
             request = cohort_pb2.ListCohortsRequest(page_size=LIST_PAGE, page_token=token)
             try:
-                page = await self._stub.ListCohorts(
-                    request, metadata=self._credentials(), timeout=LIST_SECONDS
-                )
+                page = await self._stub.ListCohorts(request, metadata=self._metadata(), timeout=LIST_SECONDS)
             except grpc.RpcError:
                 return None
             found.update(cohort.cohort_id for cohort in page.cohorts)
@@ -132,7 +134,7 @@ class Members:
         try:
             response = await self._stub.GetMemberSet(
                 cohort_pb2.GetMemberSetRequest(cohort_id=cohort_id, profiles_since=profiles_since),
-                metadata=self._credentials(),
+                metadata=self._metadata(),
                 timeout=CALL_SECONDS,
                 wait_for_ready=True,  # a run may start while the cohort service does
             )
@@ -192,7 +194,7 @@ class Members:
         if not isinstance(profiles, bool):
             request.profile_fields.extend(profiles)
         try:
-            stream = self._stub.ResolveMembers(request, metadata=self._credentials(), timeout=CALL_SECONDS)
+            stream = self._stub.ResolveMembers(request, metadata=self._metadata(), timeout=CALL_SECONDS)
             return [member async for response in stream for member in response.members]
         except grpc.RpcError as error:
             raise _translate(error) from error

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
+from libs import tracing
 from libs.clock import Clock
 from libs.errors import Fault, Overloaded, frames
 from services.sync.destinations.base import Blocked, DeliveryError, Target
@@ -122,7 +123,7 @@ class Runner:
         """Do what follows from a change that has been committed: set the timer, launch the run."""
         self.follow(outcome.sync.sync_id)
         if outcome.run is not None and not self._stopping:  # the next start goes on with it
-            self._spawn(self._perform(outcome.sync, outcome.run))
+            self._spawn(self._traced(outcome.sync, outcome.run))
 
     async def stop(self) -> None:
         """Start nothing more, and let runs end the batch they are at."""
@@ -151,8 +152,18 @@ class Runner:
                 log.info("run skipped", sync_id=sync_id, reason=outcome.skipped)
             self.act(outcome)
 
-    async def _perform(self, sync: Sync, run: Run) -> None:
-        """Deliver a run to its end, or until the service stops: the next start goes on with it."""
+    async def _traced(self, sync: Sync, run: Run) -> None:
+        with tracing.run_span(sync.sync_id, run.run_id) as told:
+            ended = await self._perform(sync, run)
+            if ended is not None:
+                told |= {
+                    "state": str(ended.state),
+                    "adds": ended.delivered_adds,
+                    "removes": ended.delivered_removes,
+                }
+
+    async def _perform(self, sync: Sync, run: Run) -> Run | None:
+        """Deliver a run to its end and return it, or until the service stops: the next start goes on with it."""
         log.info("run goes on" if run.revision else "run began", sync_id=sync.sync_id, run_id=run.run_id)
         self._measures.began()
         attempts, destination = run.attempts, None
@@ -172,7 +183,7 @@ class Runner:
         except (asyncio.CancelledError, Stopped):
             log.info("run is cut off", sync_id=sync.sync_id, run_id=run.run_id)
             self._measures.cut_off()
-            return
+            return None
         except Cancelled:
             state = RunState.CANCELLED
         except CohortGone as failure:
@@ -198,6 +209,7 @@ class Runner:
             removes=ended.delivered_removes,
             error=ended.error,
         )
+        return ended
 
     async def _end(
         self, sync_id: SyncId, run_id: RunId, state: RunState, error: str, attempts: int, pause: str
