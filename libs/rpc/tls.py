@@ -90,7 +90,7 @@ class _Reader:
             if _signature(self.tls.files()) == self.signature:
                 return None
             configuration = self.configuration()
-        except (TlsError, OSError) as error:
+        except TlsError as error:
             log.warning("new TLS files cannot be used, the old ones go on", why=str(error))
             return None
         log.info("TLS files read anew")
@@ -98,7 +98,12 @@ class _Reader:
 
 
 def _signature(files: tuple[Path, ...]) -> Signature:
-    found = [file.stat() for file in files]
+    found = []
+    for file in files:
+        try:
+            found.append(file.stat())
+        except OSError as error:
+            raise TlsError(f"{file} cannot be read: {error.strerror}") from None
     return tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in found)
 
 
