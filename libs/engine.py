@@ -8,6 +8,7 @@ one of these and the answers are united.
 import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from pyroaring import BitMap
 
 from libs.clock import Clock
 from libs.compaction import Compacted, Compactions, Compactor
-from libs.errors import Invalid, OutOfRange, Refused, Unavailable
+from libs.errors import Corrupt, Invalid, OutOfRange, Refused, Unavailable
 from libs.events.batch import Scalar
 from libs.events.commit import Receipt, Submission
 from libs.events.erasures import Erasure, no_such_erasure
@@ -351,7 +352,8 @@ class Engine:
             self._writer.close()
         if self._keeper:
             self._keeper.close()
-            self.catch_up()
+            with suppress(Corrupt):  # what was damaged was said when it was found
+                self.catch_up()
         self._profiles.close(self._index.profiles, self._index.position)
         self._index.close()
         if self._compactor:

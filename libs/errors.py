@@ -10,6 +10,7 @@
     ├── Refused            the state of things forbids it now
     ├── OutOfRange         a revision or position that does not exist, yet or any more
     ├── NotBuilt           the contract has it, this version does not
+    ├── Corrupt            what is stored is not what was written; only a backup helps
     ├── Overloaded         no room: try again later
     └── Unavailable        a part that is needed is not there: try again soon
 
@@ -93,6 +94,11 @@ class NotBuilt(Fault):
     """The contract has it, this version does not. `field` is the path of what asked for it."""
 
     field: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Corrupt(Fault):
+    """What is stored is not what was written, and cannot be derived from anything else."""
 
 
 @dataclass(slots=True, eq=False)

@@ -27,6 +27,7 @@ from libs.cli import (
     serve,
     status,
     syncs,
+    verify,
     watching,
 )
 from libs.cli import explain as explain_command
@@ -132,6 +133,7 @@ watching.register(app)
 catalog.register(app)
 compact.register(app)
 status.register(app)
+verify.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(projects.app, name="projects")
 app.add_typer(customers.app, name="customers")

@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from libs.engine import Engine
 from libs.errors import Fault, frames
-from libs.events.log import DamagedLogError
 from libs.rpc.server import Server
 
 EVERY_SECONDS = 1.0
@@ -116,7 +115,7 @@ class _Asked:
     def _ask(self) -> str:
         try:
             return self._check()
-        except (Fault, DamagedLogError) as error:
+        except Fault as error:
             return str(error)
         except Exception as error:
             log.error("a check of health failed", error=type(error).__name__, where=frames(error))

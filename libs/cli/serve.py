@@ -344,7 +344,6 @@ def _run(
     from libs import tracing
     from libs.cli.process import Options, Process
     from libs.errors import Fault
-    from libs.events.log import DamagedLogError
     from libs.logs import configure, take_over, watch_loop
     from libs.rpc.limits import UnknownLimitError, read_limits
     from libs.storage.environment import StorageError
@@ -385,7 +384,7 @@ def _run(
     try:
         tracing.start(os.environ)
         asyncio.run(main())
-    except (StorageError, DamagedLogError, Fault, OSError, TlsError, tracing.TracingFault) as error:
+    except (StorageError, Fault, OSError, TlsError, tracing.TracingFault) as error:
         raise Failed(str(error)) from error
     finally:
         tracing.stop()

@@ -2,9 +2,9 @@
 
 A number once given stays, on disk and in memory. Entries are given out before they are on disk; each commit
 writes those that are not there yet, so a commit that failed leaves only numbers that the next one writes.
-On disk: first number (4 bytes, big-endian) → msgpack list of the strings from there. A short list is written
-again with what is new, so that many small commits do not leave many to read. A string that was dropped is zeros
-of the same length there, so that nothing else moves; its number is never given again.
+On disk: first number (4 bytes, big-endian) → checked msgpack list of the strings from there. A short list is
+written again with what is new, so that many small commits do not leave many to read. A string that was dropped is
+zeros of the same length there, so that nothing else moves; its number is never given again.
 """
 
 from bisect import bisect_left
@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from libs.events.string_index import StringIndex
+from libs.storage.checked import DamagedRecordError, pack, unpack
 from libs.storage.environment import scan
 
 CHUNK_BYTES = 2000
 """A list that is shorter is continued: it is rewritten with each commit, within the page LMDB copies anyway."""
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[str]).decode
-_decode_any = msgspec.msgpack.Decoder().decode
+_encode_list = msgspec.msgpack.Encoder().encode
+_decode_list = msgspec.msgpack.Decoder(list[str]).decode
+_decode_any = msgspec.msgpack.Decoder(list[Any]).decode
 
 Gone: TypeAlias = bytes | None
 """What stands in the place of a string that was dropped."""
@@ -109,7 +110,7 @@ class Dictionary:
         length = len(self._strings)
         if length > self._saved:
             first = self._open_chunk()
-            data = _encode(self._entries(first, length))
+            data = encode(self._entries(first, length))
             txn.put(first.to_bytes(4, "big"), data, db=self._table)
             self._written = first, len(data)
         return length
@@ -124,14 +125,17 @@ class Dictionary:
         touched: list[tuple[bytes, bytes, list[int]]] = []
         for key, chunk in scan(txn, self._table) if left else ():
             first = int.from_bytes(key, "big")
-            mine = left[bisect_left(left, first) : bisect_left(left, first + _length(chunk))]
+            mine = left[
+                bisect_left(left, first) : bisect_left(left, first + _length(unpack_list(chunk, first)))
+            ]
             if mine:
                 touched.append((key, chunk, mine))
         for key, chunk, mine in touched:
-            first, entries = int.from_bytes(key, "big"), _decode_any(chunk)
+            first = int.from_bytes(key, "big")
+            entries = decode(chunk, first)
             for number in mine:
                 gone[number] = entries[number - first] = _zeros(self._strings[number])
-            txn.put(key, _encode(entries), db=self._table)
+            txn.put(key, encode(entries), db=self._table)
         return gone
 
     def dropped(self, gone: Mapping[int, Gone]) -> None:
@@ -160,10 +164,13 @@ class Dictionary:
         known = len(self._strings)
         for key, chunk in scan(txn, self._table, self._open_chunk().to_bytes(4, "big")):
             first, held = int.from_bytes(key, "big"), len(self._strings)
+            if first > held:
+                raise DamagedRecordError(f"a dictionary, which lacks the strings from {held} to {first}")
+            data = unpack_list(chunk, first)
             try:
-                self._strings += _decode(chunk)[held - first :]
+                self._strings += _decode_list(data)[held - first :]
             except msgspec.ValidationError:
-                self._load_gone(first, _decode_any(chunk))
+                self._load_gone(first, _decode_any(data))
             self._chunk = first, len(chunk)
         self._saved = len(self._strings)
         if self._index and not known:
@@ -243,11 +250,29 @@ class Dictionary:
                 self._numbers[known] = number
 
 
-def _length(chunk: bytes) -> int:
+def encode(entries: Sequence[str | Gone]) -> bytes:
+    """Write strings, and what stands in the place of those dropped, as one list on disk."""
+    return pack(_encode_list(entries))
+
+
+def unpack_list(chunk: bytes, first: int) -> bytes:
+    """Return the msgpack of a list, whose first string has this number. Raises `DamagedRecordError`."""
+    try:
+        return unpack(bytes(chunk))
+    except DamagedRecordError as error:
+        raise DamagedRecordError(f"the list of a dictionary from number {first} on ({error})") from error
+
+
+def decode(chunk: bytes, first: int) -> list[str | Gone]:
+    """Read a list, whose first string has this number. Raises `DamagedRecordError`, `msgspec.DecodeError`."""
+    return _decode_any(unpack_list(chunk, first))
+
+
+def _length(data: bytes) -> int:
     """Return how many strings a list has, by how its msgpack begins."""
-    if chunk[0] < 0xDC:
-        return chunk[0] & 15
-    return int.from_bytes(chunk[1:3] if chunk[0] == 0xDC else chunk[1:5], "big")
+    if data[0] < 0xDC:
+        return data[0] & 15
+    return int.from_bytes(data[1:3] if data[0] == 0xDC else data[1:5], "big")
 
 
 def _zeros(string: str) -> Gone:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from libs.errors import Invalid
+from libs.errors import Corrupt, Invalid
 from libs.events import block as blocks
 from libs.events import erasures
 from libs.events import profile as profiles
@@ -27,7 +27,8 @@ from libs.events.erasures import Erasures
 from libs.events.profile import Profiles
 from libs.events.string_index import StringIndex
 from libs.storage import requests
-from libs.storage.environment import Absent, Environment, scan
+from libs.storage.checked import DamagedRecordError, pack
+from libs.storage.environment import ADVICE, Absent, Environment, scan
 
 VERSION = 1
 TABLES = ("blocks", "customers", "names", "values", "profiles", *erasures.TABLES, *requests.TABLES)
@@ -42,8 +43,15 @@ MAX_ROWS = 1 << 32
 """Events in one log: indexes and dedupe hold log rows in 32 bits."""
 
 
-class DamagedLogError(Exception):
+IDENTITY = b"identity"
+"""The log's id and seed once more, with a checksum: with another seed no event id would be found again."""
+
+
+class DamagedLogError(Corrupt):
     """A block cannot be read. The message says which, and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("STORAGE_DAMAGED", message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +90,20 @@ class EventLog:
         self._checked: set[int] = set()
         self.erasures = Erasures(self.environment)
         try:
-            if not readonly:
-                self._identify()
-            with self.environment.read() as txn:
-                self.log_id, self.seed = self._identity(txn)
-                self.customers, self.names, self.values = map(
-                    self._dictionary, ("customers", "names", "values")
-                )
-                self._load_dictionaries(txn)
-                self.customers.retire(self.erasures.masked(txn).tolist())
+            self._open()
         except BaseException:
             self.environment.close()
             raise
+
+    def _open(self) -> None:
+        if not self._readonly:
+            self._identify()
+        with self.environment.read() as txn:
+            self.log_id, self.seed = self._identity(txn)
+            self._check_end(txn)
+            self.customers, self.names, self.values = map(self._dictionary, ("customers", "names", "values"))
+            self._load_dictionaries(txn)
+            self.customers.retire(self.erasures.masked(txn).tolist())
 
     def masked(self) -> NDArray[np.uint32]:
         """Return who was erased and not yet removed, ascending, (n,) uint32; nobody finds them by id any more."""
@@ -106,14 +116,30 @@ class EventLog:
 
     def _identify(self) -> None:
         with self.environment.write() as txn:
+            meta = self.environment.meta
             for key in (b"log_id", b"seed"):
-                txn.put(key, os.urandom(8), db=self.environment.meta, overwrite=False)
+                txn.put(key, os.urandom(8), db=meta, overwrite=False)
+            identity = pack(txn.get(b"log_id", db=meta) + txn.get(b"seed", db=meta))
+            txn.put(IDENTITY, identity, db=meta, overwrite=False)
+
+    def _check_end(self, txn: Any) -> None:
+        """Compare where the log is said to end with its last block."""
+        with txn.cursor(db=self.environment["blocks"]) as cursor:
+            last = Position()
+            if cursor.last():
+                found = self.decode(cursor.key(), cursor.value())
+                last = Position(found.revision, found.first_row + found.rows)
+        if last != self.end(txn):
+            raise DamagedRecordError(f"the end of the log, which is said to be {self.end(txn)} and is {last}")
 
     def _identity(self, txn: Any) -> tuple[str, int]:
         """Return the log's id and the seed of its hashes; its writer notes both when it has made the tables."""
         log_id, seed = (txn.get(key, db=self.environment.meta) for key in (b"log_id", b"seed"))
         if log_id is None or seed is None:
             raise Absent(f"{self.environment.folder} holds no event log yet")
+        second = txn.get(IDENTITY, db=self.environment.meta)
+        if second is not None and second != pack(log_id + seed):
+            raise DamagedRecordError("the log's id or seed")
         return log_id.hex(), int.from_bytes(seed, "big")
 
     def _dictionary(self, table: str) -> Dictionary:
@@ -194,6 +220,8 @@ class EventLog:
             if rows >= GULP_ROWS:
                 return gulp, since, True
             found = self.decode(key, data)
+            if (found.first_row, found.revision) != (since.rows, since.revision + 1):
+                raise DamagedRecordError(f"the log, which lacks the block behind revision {since.revision}")
             gulp.append(found)
             rows += found.rows + PROFILE_ROWS * len(found.profiles)
             since = Position(found.revision, found.first_row + found.rows)
@@ -207,13 +235,19 @@ class EventLog:
         with self.environment.read(buffers=True) as txn, txn.cursor(db=self.environment["blocks"]) as cursor:
             start, least = b"", join_key(covered.rows, covered.revision + 1)
             at = cursor.last()
-            while at and bytes(cursor.key()) >= least and blocks.arrival(cursor.value()) > since:
+            while at and bytes(cursor.key()) >= least and self._arrival(cursor) > since:
                 start = bytes(cursor.key())
                 at = cursor.prev()
             if start:
                 cursor.set_key(start)
                 for key, data in cursor:
                     yield self.decode(key, data)
+
+    def _arrival(self, cursor: Any) -> int:
+        try:
+            return blocks.arrival(cursor.value())
+        except Exception:
+            return self.decode(cursor.key(), cursor.value()).arrival  # says what is wrong
 
     def _profiles(self, txn: Any, changed: list[NDArray[np.uint32]]) -> Profiles:
         customers = profiles.distinct(np.concatenate([blocks.NO_ROWS, *changed]))
@@ -224,8 +258,8 @@ class EventLog:
         changed: list[NDArray[np.uint32]] = []
         with self.environment.read(buffers=True) as txn:
             first = join_key(since.rows, since.revision + 1)
-            for _, data in scan(txn, self.environment["blocks"], first):
-                found = blocks.decode(data, check=False)  # an event's damage is noticed where it is read
+            for key, data in scan(txn, self.environment["blocks"], first):
+                found = self.decode(key, data)
                 if found.revision > until.revision:
                     break
                 if len(found.profiles):
@@ -255,13 +289,18 @@ class EventLog:
 
         The checksum of a large block is computed once a process: it costs 1 ms a MB.
         """
-        revision = split_key(key)[1]
+        first_row, revision = split_key(key)
         try:
             found = blocks.decode(data, check=revision not in self._checked)
-        except (blocks.DamagedBlockError, blocks.NewerBlockError) as error:
+            if (found.first_row, found.revision) != (first_row, revision):
+                raise blocks.DamagedBlockError("a block of events stands in another's place")
+        except blocks.NewerBlockError as error:
             raise DamagedLogError(
-                f"{self.environment.folder}: {error} (revision {revision}); restore it from a backup"
+                f"{self.environment.folder}: {error} (revision {revision}); upgrade Cohort, or {ADVICE}"
             ) from error
+        except Exception as error:
+            damage = self.environment.damaged(f"the block of revision {revision} ({error})")
+            raise DamagedLogError(damage.message) from error
         if len(data) >= LARGE_BLOCK:
             self._checked.add(revision)
         return found

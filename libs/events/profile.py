@@ -1,6 +1,6 @@
 """How is a profile kept? One record a customer, merged at each upsert.
 
-On disk: customer number (4 bytes, big-endian) → msgpack of three maps from attribute number, one a kind:
+On disk: customer number (4 bytes, big-endian) → checked msgpack of three maps from attribute number, one a kind:
 dictionary number, float64, bool. An empty record is a profile too.
 """
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from libs.events.batch import Scalar, Upsert
 from libs.events.dictionary import Dictionary
+from libs.storage.checked import DamagedRecordError, pack, unpack
 
 SCANNED = 4
 """Records of which at least 1 / this is wanted are read by one scan: half the price of asking for each."""
@@ -46,7 +47,10 @@ _decode = msgspec.msgpack.Decoder(list[Profile]).decode
 
 
 def read(txn: Any, table: Any, customers: NDArray[np.uint32]) -> Profiles:
-    """Read the profiles of some customers, ascending, (n,) uint32: of those that have one."""
+    """Read the profiles of some customers, ascending, (n,) uint32: of those that have one.
+
+    Raises `DamagedRecordError`.
+    """
     if not len(customers):
         return Profiles(customers, [])
     first, last = int(customers[0]), int(customers[-1])
@@ -57,13 +61,17 @@ def read(txn: Any, table: Any, customers: NDArray[np.uint32]) -> Profiles:
         got = [txn.get(key, db=table) for key in keys]
         found = np.fromiter((record is not None for record in got), np.bool_, len(got))
         found, records = customers[found], [record for record in got if record is not None]
-    return Profiles(found, _decode(b"".join((LIST_32, len(records).to_bytes(4, "big"), *records))))
+    try:
+        bare = list(map(unpack, records, _keys(found)))
+        return Profiles(found, _decode(b"".join((LIST_32, len(bare).to_bytes(4, "big"), *bare))))
+    except (DamagedRecordError, msgspec.DecodeError) as error:
+        raise DamagedRecordError(f"the profile of a customer numbered {first} to {last}") from error
 
 
 def write(txn: Any, table: Any, profiles: Profiles) -> None:
     """Keep the profiles of customers."""
     for key, record in zip(_keys(profiles.customers), profiles.records, strict=True):
-        txn.put(key, _encode(record), db=table)
+        txn.put(key, pack(_encode(record), key), db=table)
 
 
 def upsert(

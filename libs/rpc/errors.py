@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from libs.errors import (
     Conflict,
+    Corrupt,
     Denied,
     Fault,
     Invalid,
@@ -44,6 +45,7 @@ CODES: dict[type[Fault], grpc.StatusCode] = {
     Refused: grpc.StatusCode.FAILED_PRECONDITION,
     OutOfRange: grpc.StatusCode.OUT_OF_RANGE,
     NotBuilt: grpc.StatusCode.UNIMPLEMENTED,
+    Corrupt: grpc.StatusCode.DATA_LOSS,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Unavailable: grpc.StatusCode.UNAVAILABLE,
 }

@@ -1,10 +1,10 @@
 """How is an LMDB environment opened so that it stays whole? One folder, one writer, one format.
 
 Guarantees: a committed transaction is fsynced; only one process writes (an flock on `writer.lock`); a folder
-written by a newer version is refused; a disk or map that is full fails the transaction, harms no reader, and
-the next transaction tries again. Rules learnt elsewhere and kept here: no `writemap` (a full disk would
-kill the process with SIGBUS), one large map that only grows address space, one environment per process and
-path, and read transactions that end soon.
+written by a newer version is refused; where damage was found nothing more is read or written; a disk or map that is
+full fails the transaction, harms no reader, and the next transaction tries again. Rules learnt elsewhere and kept
+here: no `writemap` (a full disk would kill the process with SIGBUS), one large map that only grows address space,
+one environment per process and path, and read transactions that end soon.
 
     StorageError
     ├── Locked             another process writes here
@@ -24,7 +24,8 @@ from typing import Any
 
 import lmdb
 
-from libs.errors import Fault, Overloaded, Unavailable
+from libs.errors import Corrupt, Fault, Overloaded, Unavailable
+from libs.storage.checked import DamagedRecordError
 from libs.storage.gate import Gate
 from libs.storage.rewrite import rewrite
 from libs.storage.wipe import Busy, wipe
@@ -47,7 +48,13 @@ SPARE_BYTES = 16 << 20
 """With less than this free on the disk, a write that failed has failed for want of room."""
 PROBE_BYTES = 1 << 20
 """More than most commits take, so that a disk with room for a page does not count as one with room."""
+ADVICE = (
+    "restore it from a backup (`cohort verify` says what is damaged, `cohort restore` brings a backup back)"
+)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError, DamagedRecordError)
 
 
 class StorageError(Exception):
@@ -117,6 +124,7 @@ class Environment:
         self._readonly = readonly
         self._gate = Gate()
         self._map_bytes = map_bytes
+        self._damage = ""
         self._lock: WriterLock | None = None
         if readonly and not _has_content(folder / "data.mdb"):
             raise Absent(f"{folder} holds no {kind} yet")
@@ -139,7 +147,7 @@ class Environment:
             )
         except lmdb.Error as error:
             self._release()
-            raise Damaged(f"{self.folder} cannot be opened: {error}; restore it from a backup") from error
+            raise Damaged(f"{self.folder} cannot be opened: {error}; {ADVICE}") from error
         try:
             self._meta = self._open_table(META, readonly)
             self._check_format(self.version, readonly)
@@ -175,6 +183,8 @@ class Environment:
                 raise Absent(f"{self.folder} holds no {self.kind} yet")
             with self.write() as txn:
                 txn.put(b"format", b"%d" % version, db=self._meta)
+        elif not found.isdigit():
+            raise Damaged(f"{self.folder}: the format number is not what was written; {ADVICE}")
         elif int(found) > version:
             raise NewerFormat(
                 f"{self.folder} was written by a newer version of Cohort ({self.kind} format {int(found)}, "
@@ -196,26 +206,42 @@ class Environment:
 
     @contextmanager
     def read(self, *, buffers: bool = False) -> Iterator[Any]:
-        """Begin a read transaction: one consistent view; with `buffers`, values are views of the map."""
+        """Begin a read transaction: one consistent view; with `buffers`, values are views of the map.
+
+        Raises `Corrupt` where damage was found, now or before.
+        """
+        self._check_whole()
         self._gate.enter()
         try:
             with self._environment.begin(buffers=buffers) as txn:
                 yield txn
+        except DAMAGED as error:
+            raise self.damaged(_place(error)) from error
         finally:
             self._gate.leave()
+
+    def damaged(self, what: str) -> Corrupt:
+        """Return the error for damage that was found. From now on nothing is read or written here."""
+        self._damage = self._damage or f"{self.folder}: {what} is not what was written; {ADVICE}"
+        return Corrupt("STORAGE_DAMAGED", self._damage)
+
+    def _check_whole(self) -> None:
+        if self._damage:
+            raise Corrupt("STORAGE_DAMAGED", self._damage)
 
     @contextmanager
     def write(self) -> Iterator[Any]:
         """Begin the write transaction; leaving it without an error commits and fsyncs.
 
-        Raises `Overloaded` where the disk or the map is full, `Unavailable` where the disk fails: nothing
-        was written.
+        Raises `Overloaded` where the disk or the map is full, `Unavailable` where the disk fails, `Corrupt` where
+        damage was found: nothing was written.
         """
+        self._check_whole()
         self._gate.enter()
         try:
             with self._environment.begin(write=True) as txn:
                 yield txn
-        except (lmdb.Error, OSError) as error:
+        except (lmdb.Error, OSError, DamagedRecordError) as error:
             fault = self._fault(error)
             if fault is None:
                 raise
@@ -229,7 +255,10 @@ class Environment:
         LMDB calls a write that the disk cut short an input/output error, as it calls a disk that fails.
         """
         if isinstance(error, lmdb.MapFullError):
-            return Overloaded("STORAGE_FULL", f"{self.kind}: the map of {MAP_BYTES} bytes is full", 30.0)
+            what = f"no room to write {self.kind}: its map of {MAP_BYTES} bytes is full"
+            return Overloaded("STORAGE_FULL", what, 30.0)
+        if isinstance(error, DAMAGED):
+            return self.damaged(_place(error))
         if isinstance(error, lmdb.PanicError):
             return Unavailable(
                 "STORAGE_FAILED", f"writing {self.kind} failed; the server must be restarted", 30.0
@@ -292,6 +321,10 @@ class Environment:
         if self._lock:
             self._lock.close()
             self._lock = None
+
+
+def _place(error: Exception) -> str:
+    return str(error) if isinstance(error, DamagedRecordError) else f"a page of the file ({error})"
 
 
 def is_full(folder: Path) -> bool:

@@ -10,11 +10,14 @@ from typing import Any
 from google.protobuf.message import Message
 
 from libs.errors import Invalid
+from libs.storage.checked import DamagedRecordError, pack, unpack
 from libs.storage.environment import Environment, scan
 
 TABLES = ("requests", "request_times")
 LIFETIME_MS = 24 * 3600 * 1000
 MAX_ID_BYTES = 256
+CONTENT_BYTES = 8 + 32
+"""The instant and the fingerprint, in front of the response."""
 PRUNED_AT_ONCE = 64
 """Old ids dropped at each new one: more than one, so that a burst is worked off."""
 
@@ -57,6 +60,7 @@ class RequestIds:
         record = txn.get(request_id.encode(), db=self._ids)
         if record is None:
             return None
+        record = _content(record, request_id.encode())
         time, first, response = int.from_bytes(record[:8], "big"), record[8:40], record[40:]
         if now - time >= LIFETIME_MS:
             return None
@@ -78,8 +82,32 @@ class RequestIds:
         for key in expired:
             txn.delete(key, db=self._times)
             kept = txn.get(key[8:], db=self._ids)
-            if kept is not None and kept[:8] == key[:8]:
+            if kept is not None and _content(kept, key[8:])[:8] == key[:8]:
                 txn.delete(key[8:], db=self._ids)
         time = now.to_bytes(8, "big")
-        txn.put(request_id.encode(), time + content + response, db=self._ids)
+        kept = pack(time + content + response, request_id.encode())
+        txn.put(request_id.encode(), kept, db=self._ids)
         txn.put(time + request_id.encode(), b"", db=self._times)
+
+
+def _content(record: bytes, key: bytes) -> bytes:
+    """Return what is kept of a request id. Raises `DamagedRecordError`."""
+    try:
+        content = unpack(bytes(record), bytes(key))
+        if content[:2] != bytes(2):  # of an instant until the year 10889
+            raise DamagedRecordError
+        return content
+    except DamagedRecordError:
+        raise DamagedRecordError("what is kept of a request id") from None
+
+
+def check_record(key: bytes, record: bytes) -> None:
+    """Look at what is kept of a request id. Raises `DamagedRecordError` or ValueError."""
+    if len(_content(record, key)) < CONTENT_BYTES:
+        raise ValueError("too little is kept of a request id")
+
+
+def may_be_time(time: int, record: bytes, key: bytes) -> bool:
+    """Say whether an id was used at a time, ms: that of its record, or one from before it could be used again."""
+    kept = int.from_bytes(_content(record, key)[:8], "big")
+    return time == kept or kept - time >= LIFETIME_MS

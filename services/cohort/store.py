@@ -21,6 +21,7 @@ import msgspec
 from libs import failpoints
 from libs.errors import Conflict, Missing, Taken
 from libs.storage import requests
+from libs.storage.checked import DamagedRecordError, pack, unpack
 from libs.storage.environment import SMALL_MAP_BYTES, Environment, scan
 from libs.storage.requests import RequestIds
 
@@ -46,10 +47,33 @@ class CohortRecord(msgspec.Struct, frozen=True):
     static: bool = False
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(CohortRecord).decode
-_encode_ids = msgspec.msgpack.Encoder().encode
-_decode_ids = msgspec.msgpack.Decoder(list[str]).decode
+_encode_any = msgspec.msgpack.Encoder().encode
+_decode_record = msgspec.msgpack.Decoder(CohortRecord).decode
+_decode_list = msgspec.msgpack.Decoder(list[str]).decode
+
+
+def _encode(record: CohortRecord) -> bytes:
+    return pack(_encode_any(record))
+
+
+def _encode_ids(customer_ids: list[str]) -> bytes:
+    return pack(_encode_any(customer_ids))
+
+
+def decode(data: bytes) -> CohortRecord:
+    """Read a cohort. Raises `DamagedRecordError`."""
+    try:
+        return _decode_record(unpack(data))
+    except (DamagedRecordError, msgspec.DecodeError) as error:
+        raise DamagedRecordError("a saved cohort") from error
+
+
+def decode_ids(data: bytes) -> list[str]:
+    """Read a part of a static cohort's list. Raises `DamagedRecordError`."""
+    try:
+        return _decode_list(unpack(data))
+    except (DamagedRecordError, msgspec.DecodeError) as error:
+        raise DamagedRecordError("the list of a static cohort") from error
 
 
 class CohortStore:
@@ -63,7 +87,7 @@ class CohortStore:
         self._lock = threading.Lock()
         self._changing = threading.local()
         with self._environment.read() as txn:
-            self._cohorts = {key.decode(): _decode(value) for key, value in scan(txn, self._table)}
+            self._cohorts = {key.decode(): decode(value) for key, value in scan(txn, self._table)}
 
     @property
     def _table(self) -> Any:
@@ -102,7 +126,7 @@ class CohortStore:
     def listed(self, cohort_id: str) -> list[str]:
         """Return the customer ids of a static cohort's list."""
         with self._environment.read() as txn:
-            return [each for _, chunk in _chunks(txn, self._static, cohort_id) for each in _decode_ids(chunk)]
+            return [each for _, chunk in _chunks(txn, self._static, cohort_id) for each in decode_ids(chunk)]
 
     @contextmanager
     def trial(self) -> Iterator["Change"]:
@@ -159,7 +183,7 @@ class CohortStore:
         changed = set()
         with self._lock, self._environment.write() as txn:
             for place, chunk in list(scan(txn, self._static)):
-                listed = _decode_ids(chunk)
+                listed = decode_ids(chunk)
                 kept = [each for each in listed if each not in customer_ids]
                 if len(kept) < len(listed):
                     txn.put(place, _encode_ids(kept), db=self._static)
@@ -192,7 +216,7 @@ class Change:
         data = self._txn.get(cohort_id.encode(), db=self._table) if cohort_id else None
         if data is None:
             raise Missing("COHORT_NOT_FOUND", "there is no cohort of this cohort_id", "cohort", cohort_id)
-        record = _decode(data)
+        record = decode(data)
         if etag and etag != record.etag:
             raise Conflict(
                 "ETAG_MISMATCH", "the cohort has changed since it was read; read it again, then change it"

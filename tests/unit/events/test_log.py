@@ -1,12 +1,13 @@
 """What was acknowledged is read: in gulps, by row, by another process's view, and by its revision."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from libs.errors import Invalid
+from libs.errors import Corrupt, Invalid
 from libs.events import block, log
 from libs.events.batch import Batch, Column, Kind, Strings, Upsert
 from libs.events.commit import Submission
@@ -150,7 +151,8 @@ def overwrite(folder: Path, place: int, value: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "said"), [(-1, 0xAB, "checksum"), (2, block.FORMAT + 1, "format")]
+    ("place", "value", "said"),
+    [(-1, 0xAB, "revision 1 .*checksum"), (2, block.FORMAT + 1, "format.*revision 1")],
 )
 def test_a_damaged_or_newer_block_is_named_when_it_is_read_and_at_a_start_that_needs_it(
     tmp_path: Path, place: int, value: int, said: str
@@ -158,20 +160,47 @@ def test_a_damaged_or_newer_block_is_named_when_it_is_read_and_at_a_start_that_n
     with written(tmp_path, StepClock()) as (_, submit):
         fill(submit, 2)
     overwrite(tmp_path, place, value)
-    events = EventLog(tmp_path)
-    with pytest.raises(DamagedLogError, match=f"{said}.*revision 1.*backup"):
+
+    def reopened() -> EventLog:
+        return EventLog(tmp_path)
+
+    def asks_for_duplicates(events: EventLog) -> None:
+        writer = Writer(events, StepClock())
+        try:
+            writer.submit(submission(("c0", "0.0"))).result(TIMEOUT)
+        finally:
+            writer.close()
+
+    def reads_all(events: EventLog) -> None:
         list(events.changes(Position()))
-    with pytest.raises(DamagedLogError, match=f"{said}.*revision 1.*backup"):
+
+    def reads_one(events: EventLog) -> None:
         events.events(np.array([0]))
-    writer = Writer(events, StepClock())
-    with pytest.raises(DamagedLogError, match=f"{said}.*revision 1.*backup"):
-        writer.submit(submission(("c0", "0.0"))).result(TIMEOUT)  # is it a duplicate?
-    assert writer.submit(submission(("c1", "1.0"))).result(TIMEOUT).duplicates == 1
-    writer.close()
+
+    for read in (reads_all, reads_one, asks_for_duplicates):
+        with (
+            contextlib.closing(reopened()) as events,
+            pytest.raises(DamagedLogError, match=f"{said}.*backup"),
+        ):
+            read(events)
     shutil.rmtree(tmp_path / "dedupe")
-    with pytest.raises(DamagedLogError, match=f"{said}.*revision 1.*backup"):
+    with contextlib.closing(reopened()) as events, pytest.raises(DamagedLogError, match=f"{said}.*backup"):
         Writer(events, StepClock())
-    events.close()
+
+
+def test_a_log_in_which_damage_was_found_answers_and_takes_nothing_more(tmp_path: Path) -> None:
+    with written(tmp_path, StepClock()) as (_, submit):
+        fill(submit, 2)
+    overwrite(tmp_path, -1, 0xAB)
+    with contextlib.closing(EventLog(tmp_path)) as events:
+        writer = Writer(events, StepClock())
+        with pytest.raises(DamagedLogError):
+            events.events(np.array([0]))
+        with pytest.raises(Corrupt, match=r"revision 1 .*cohort restore"):
+            events.end()
+        with pytest.raises(Corrupt, match=r"revision 1 .*cohort restore"):
+            writer.submit(submission(("c1", "new"))).result(TIMEOUT)
+        writer.close()
 
 
 def test_a_log_is_absent_until_somebody_writes_it_and_has_one_writer(tmp_path: Path) -> None:

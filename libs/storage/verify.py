@@ -1,0 +1,102 @@
+"""How is a folder of records gone through in search of damage? Table by table, each record, and how many there are.
+
+A check is a generator: it yields a `Finding` for each damage and an int for each so many bytes it has read.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import lmdb
+
+from libs.errors import Corrupt
+from libs.storage import requests
+from libs.storage.environment import Absent, Environment, StorageError, scan
+
+STEP_BYTES = 1 << 20
+"""How often a check says how far it is."""
+MOST_FINDINGS = 20
+"""Of one table: a damaged page may hold hundreds of records."""
+RESTORE = "restore it from a backup with `cohort restore`"
+REBUILT = "nothing is lost: it is derived from the log again when the server that writes it starts"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One damage: the file, what of it is damaged, and what to do."""
+
+    path: str
+    what: str
+    advice: str = RESTORE
+
+
+Step: TypeAlias = Finding | int
+Records: TypeAlias = Callable[[bytes, bytes], object]
+"""Looks at one record, (key, value), and raises anything where it is not as it should be."""
+
+
+class TableCheck:
+    """Goes through the tables of an environment as they are in one transaction."""
+
+    def __init__(self, environment: Environment, txn: Any) -> None:
+        self._environment = environment
+        self._txn = txn
+        self.path = str(environment.folder / "data.mdb")
+
+    def table(self, name: str, look: Records) -> Iterator[Step]:
+        """Look at every record of a table, in order of their keys, and count them."""
+        table, count, read, found = self._environment[name], 0, 0, 0
+        for key, value in scan(self._txn, table):
+            count += 1
+            read += len(key) + len(value)
+            if read >= STEP_BYTES:
+                yield read
+                read = 0
+            try:
+                look(bytes(key), value)
+            except Exception as error:
+                found += 1
+                if found <= MOST_FINDINGS:
+                    yield self.finding(f"table {name}, record {count}: {_reason(error)}")
+        yield read
+        if found > MOST_FINDINGS:
+            yield self.finding(f"table {name}: {found - MOST_FINDINGS} further records")
+        expected = self._txn.stat(table)["entries"]
+        if count != expected:
+            yield self.finding(f"table {name} holds {expected} records, of which {count} are found")
+
+    def counter(self, key: bytes) -> Iterator[Step]:
+        """Look at a number among the single values, which there may not be yet."""
+        if not self._txn.get(key, b"0", db=self._environment.meta).isdigit():
+            yield self.finding(f"the number {key.decode()!r} among the single values")
+
+    def request_ids(self) -> Iterator[Step]:
+        """Look at the tables of request ids."""
+        ids, times = requests.TABLES
+        yield from self.table(ids, requests.check_record)
+        yield from self.table(times, self._look_at_time)
+
+    def _look_at_time(self, key: bytes, value: bytes) -> None:
+        kept = self._txn.get(key[8:], db=self._environment["requests"])
+        if value or kept is None or not requests.may_be_time(int.from_bytes(key[:8], "big"), kept, key[8:]):
+            raise ValueError("a time of a request id that is not there, or has another")
+
+    def finding(self, what: str, advice: str = RESTORE) -> Finding:
+        """Return a damage of the environment's file."""
+        return Finding(self.path, what, advice)
+
+
+def whole(check: Callable[[], Iterator[Step]], path: Path) -> Iterator[Step]:
+    """Run a check; what keeps it from going on is a finding as well. Raises `Absent`."""
+    try:
+        yield from check()
+    except Absent:
+        raise
+    except (Corrupt, StorageError, lmdb.Error) as error:
+        yield Finding(str(path), str(error))
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong, without what is in the record: it may be personal data."""
+    return str(error) if isinstance(error, ValueError) and type(error) is ValueError else type(error).__name__
