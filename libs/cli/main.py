@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from libs.cli import (
+    backup,
     catalog,
     cohorts,
     compact,
@@ -134,6 +135,7 @@ catalog.register(app)
 compact.register(app)
 status.register(app)
 verify.register(app)
+backup.register(app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(projects.app, name="projects")
 app.add_typer(customers.app, name="customers")

@@ -64,14 +64,20 @@ def _blocks(log: EventLog) -> Iterator[Block]:
         yield from changes.blocks
 
 
-def _events(log: EventLog, clients: Sequence[Client]) -> tuple[int, int, list[str]]:
-    """Count events lost and doubled, and find requests of which a part is there."""
+def numbers_there(log: EventLog) -> Counter[int]:
+    """Return how often each event is there, by its number."""
     attribute = log.names.find("n")
     there: Counter[int] = Counter()
     for block in _blocks(log):
         for column in block.columns:
             if column.attribute == attribute:
                 there.update(column.values.astype(np.int64).tolist())
+    return there
+
+
+def _events(log: EventLog, clients: Sequence[Client]) -> tuple[int, int, list[str]]:
+    """Count events lost and doubled, and find requests of which a part is there."""
+    there = numbers_there(log)
     doubled = sum(times - 1 for times in there.values())
     lost, wrong = 0, []
     for client in clients:
