@@ -1,6 +1,5 @@
 """What is in a data directory? Its LMDB environments and the files beside them, found by where they lie."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,8 @@ from libs.cli.errors import Failed
 KINDS = {"projects": "projects", "events": "log", "cohort": "cohort", "sync": "sync"}
 """What the environments under a folder of the data directory are."""
 DATA = "data.mdb"
+TENANTS = "tenants"
+"""Where the projects but the first have their folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,17 @@ class Part:
 
 
 def parts_of(data_dir: Path) -> list[Part]:
-    """Return the environments of a data directory. Raises `Failed` where there are none."""
-    found = [
-        Part(KINDS[path.relative_to(data_dir).parts[0]], path.parent) for path in _environments(data_dir)
-    ]
+    """Return the environments of all projects of a data directory. Raises `Failed` where there are none."""
+    found = []
+    for root in [data_dir, *sorted((data_dir / TENANTS).glob("*"))]:
+        for name, kind in KINDS.items():
+            files = sorted([*(root / name).glob(DATA), *(root / name).glob(f"*/{DATA}")])
+            found += [Part(kind, path.parent) for path in files]
     if not found:
         raise Failed(f"{data_dir} is no data directory: there is nothing of Cohort in it")
+    if unknown := set(data_dir.rglob(DATA)) - {part.data for part in found}:
+        raise Failed(f"{sorted(unknown)[0]} is of no part that is known; nothing was done")
     return found
-
-
-def _environments(data_dir: Path) -> Iterator[Path]:
-    for name in KINDS:
-        yield from sorted([*(data_dir / name).glob(DATA), *(data_dir / name).glob(f"*/{DATA}")])
 
 
 def disk_bytes(folder: Path) -> int:

@@ -255,7 +255,7 @@ class Environment:
         LMDB calls a write that the disk cut short an input/output error, as it calls a disk that fails.
         """
         if isinstance(error, lmdb.MapFullError):
-            what = f"no room to write {self.kind}: its map of {MAP_BYTES} bytes is full"
+            what = f"no room to write {self.kind}: its map of {self._map_bytes or MAP_BYTES} bytes is full"
             return Overloaded("STORAGE_FULL", what, 30.0)
         if isinstance(error, DAMAGED):
             return self.damaged(_place(error))

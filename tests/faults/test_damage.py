@@ -1,6 +1,7 @@
 """A flipped byte is found, named and never answered from. Every file of a data directory that a real server made."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(made: Path, tmp_path: Path) -> Path:
-    subprocess.run(["cp", "-r", str(made), str(tmp_path / "data")], check=True)
+    shutil.copytree(made, tmp_path / "data")
     return tmp_path / "data"
 
 
@@ -129,3 +130,16 @@ def test_what_verify_cannot_find_is_an_error_of_its_own(tmp_path: Path) -> None:
     none = cohort("verify", "--data-dir", str(tmp_path))
     assert (none.returncode, none.stdout) == (1, "")
     assert "no data directory" in none.stderr
+
+
+def test_every_project_is_gone_through(data: Path) -> None:
+    second = data / "tenants/second/events/second"
+    shutil.copytree(data / "events/default", second)
+    path = second / "data.mdb"
+    for at in places(path, b"c777"):
+        flip(path, at + 3)
+    verified = cohort("verify", "--data-dir", str(data))
+    assert verified.returncode == 1
+    assert f"{path}: table customers" in verified.stdout
+    shutil.copytree(second, data / "elsewhere")
+    assert "is of no part that is known" in cohort("verify", "--data-dir", str(data)).stderr
