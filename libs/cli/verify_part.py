@@ -18,7 +18,7 @@ from libs.storage.verify import Finding, Step, whole
 CHECKS = {
     "projects": "libs.storage.directory_verify",
     "log": "libs.events.verify",
-    "index": "libs.index.verify",
+    "index": "libs.cli.verify_index",
     "cohort": "services.cohort.verify",
     "sync": "services.sync.verify",
 }
