@@ -573,20 +573,6 @@ def test_events_are_listed_newest_first_on_one_snapshot(api: Client) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        "CreateProject",
-        "ListProjects",
-        "GetProject",
-    ],
-)
-def test_what_is_not_built_says_so(api: Client, method: str) -> None:
-    failed = api.failure(method)
-    assert (failed.code, failed.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT_YET")
-    assert method in failed.message
-
-
 def test_an_event_without_a_time_has_that_of_its_arrival(serving: tuple[Client, StepClock]) -> None:
     api, clock = serving
     clock.now = NOW + 1234

@@ -185,11 +185,13 @@ async def test_no_byte_is_left_in_any_folder_once_all_have_acknowledged(
         cohort_id = viewers(api)
         listed = {"name": "listed", "static": True, "customerIds": [ERASED, "ann"]}
         static_id = api.call("CreateCohort", {"cohort": listed})["cohort"]["cohortId"]
-        destinations = [await sync.webhook(receiver), await sync.file(tmp_path / "members.csv")]
-        for destination_id in (*destinations, made["destination"]["destinationId"]):
-            for each in (cohort_id, static_id):
-                synced = await sync.sync(each, destination_id)
-                await sync.run(synced["syncId"])
+        file, other = [await sync.file(tmp_path / name, name=name) for name in ("members.csv", "listed.csv")]
+        both = await sync.webhook(receiver), made["destination"]["destinationId"]
+        pairs = [(cohort_id, file), (static_id, other)]  # a file has the members of one cohort
+        pairs += [(each, destination) for each in (cohort_id, static_id) for destination in both]
+        for each, destination_id in pairs:
+            synced = await sync.sync(each, destination_id)
+            await sync.run(synced["syncId"])
         assert left_of(tmp_path) == set(TRACES)
         await erased(api)
         api.call("Compact")
