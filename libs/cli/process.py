@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
@@ -39,6 +38,7 @@ from libs.storage.environment import Absent, WriterLock
 from libs.storage.key_use import KeyUse
 from libs.storage.master_key import MasterKey, Masters
 from libs.storage.projects import DEFAULT, Project, log_folder, root_of
+from libs.zones import ZoneInfo
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
 from services.ingest.admin import AdminServicer

@@ -1,7 +1,6 @@
 """How does a rule read? As a tree in the words of the text form, with sizes where they are known."""
 
 from collections.abc import Iterator, Sequence
-from zoneinfo import ZoneInfo
 
 from google.protobuf import json_format
 from rich.text import Text
@@ -10,6 +9,7 @@ from rich.tree import Tree
 from libs.errors import Invalid
 from libs.gen.cohort.v1 import rule_pb2
 from libs.index.calendar import Calendar
+from libs.zones import ZoneInfo
 from services.cohort.text.format import format_rule
 from services.cohort.translate import read_rule
 

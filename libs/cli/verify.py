@@ -1,7 +1,7 @@
 """Is everything on disk what was written? `cohort verify`."""
 
 import json
-import subprocess
+import subprocess  # nosec B404 # runs this program itself
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +67,9 @@ def _checks(part: Part) -> list[tuple[str, Path]]:
 def _steps(kind: str, folder: Path) -> Iterator[dict[str, Any]]:
     """Check a part in a process of its own; one that dies of a damaged page is a finding."""
     command = [sys.executable, "-m", "libs.cli.verify_part", kind, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(  # nosec B603 # our own interpreter and words, no shell
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         for line in process.stdout:

@@ -6,10 +6,11 @@ change, and none where a zone skipped a day. Instants are int64 ms since 1970, U
 
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
+
+from libs.zones import ZoneInfo
 
 DAY_MS = 86_400_000
 EPOCH = date(1970, 1, 1).toordinal()

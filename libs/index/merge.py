@@ -10,7 +10,6 @@ import subprocess  # nosec B404 # runs this module itself
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from pyroaring import BitMap
 
@@ -20,6 +19,7 @@ from libs.index.rows import concatenate, without
 from libs.index.seal import seal
 from libs.index.segment import Segment
 from libs.index.store import SegmentStore, write
+from libs.zones import ZoneInfo
 
 GROWTH = 2
 """A segment is merged with those behind it once it is at most this many times as large as they are together."""

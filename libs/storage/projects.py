@@ -4,11 +4,11 @@ Neighbour: `directory`, which keeps them.
 """
 
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from libs.errors import Invalid
+from libs.zones import ZoneInfo, ZoneInfoNotFoundError
 
 VERSION = 1
 DEFAULT = "default"

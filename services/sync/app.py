@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
@@ -11,6 +10,7 @@ from libs.rpc.client import Credentials, nobody
 from libs.rpc.tls import ClientTls
 from libs.storage.master_key import Masters
 from libs.storage.projects import DEFAULT, root_of
+from libs.zones import ZoneInfo
 from services.sync.confine import confined
 from services.sync.destinations.addresses import Hosts, Lookup, system_lookup
 from services.sync.destinations.facebook.account import Accounts

@@ -8,11 +8,11 @@ are ms and are passed in; failures are `libs.errors`.
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
 from libs.errors import Conflict, Missing, Refused, Taken
+from libs.zones import ZoneInfo
 from services.sync.model import (
     Mode,
     Once,

@@ -12,7 +12,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+
+from libs.zones import ZoneInfo
 
 DAY = timedelta(days=1)
 MOST_DAYS = 366 * 41

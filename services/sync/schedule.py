@@ -9,8 +9,8 @@ own CronTrigger may fire twice where clocks show a time twice. `services.sync.sc
 import hashlib
 from dataclasses import dataclass
 from datetime import date, time
-from zoneinfo import ZoneInfo
 
+from libs.zones import ZoneInfo
 from services.sync import cron
 from services.sync.local_times import LocalTimes
 from services.sync.model import HOUR_MS, Cron, Daily, Every, Hourly, Once, Schedule, Weekly

@@ -7,11 +7,11 @@ told apart by magnitude: below 10^11 they are seconds, which is the year 5138.
 import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.cli.errors import Failed
+from libs.zones import ZoneInfo
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)

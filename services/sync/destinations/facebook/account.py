@@ -94,7 +94,7 @@ class Account:
         """
         growing = patience.shortest_wait * 2 ** min(self._refusals, 20)
         self._refusals += 1
-        drawn = random.uniform(0.5, 1) * min(growing, patience.longest_wait)
+        drawn = random.uniform(0.5, 1) * min(growing, patience.longest_wait)  # nosec B311 # no secret
         self.leave_alone(drawn if asked is None else asked)
 
     def answered(self) -> None:
