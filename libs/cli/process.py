@@ -83,6 +83,8 @@ class Options:
     """Where sync reads the list of erasures; empty: nowhere."""
     compact_every: float = 3600.0
     """Seconds between compactions, of what is left of erased customers; 0: only on demand."""
+    dedupe_window: int | None = None
+    """How long (ms) the first project is to remember an event's id; None: as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +301,8 @@ class Process:
         self.stack.callback(lock.close)
         self.open_directory("ingest", writable=True)
         self._check_keys()
-        ensure_default(self.directory, self.options.time_zone, self.clock())
+        options = self.options
+        ensure_default(self.directory, options.time_zone, self.clock(), options.dedupe_window)
 
     def _check_keys(self) -> None:
         options = self.options

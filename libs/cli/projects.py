@@ -26,7 +26,8 @@ def create(
         str, typer.Option(metavar="ZONE", help="The IANA zone of its calendar days, fixed from now on. [UTC]")
     ] = "",
     dedupe_days: Annotated[
-        float | None, typer.Option(min=0, help="How long an event's id is remembered, in days. [7]")
+        float | None,
+        typer.Option(min=1 / 1440, max=366, help="How long an event's id is remembered, in days. [7]"),
     ] = None,
     as_json: Json = False,
 ) -> None:

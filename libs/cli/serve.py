@@ -97,6 +97,15 @@ CompactEvery = Annotated[
         "0: only by `cohort compact`.",
     ),
 ]
+DedupeDays = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DAYS",
+        min=1 / 1440,
+        max=366.0,
+        help="How long the first project remembers an event's id. Holds until it is said anew. [7]",
+    ),
+]
 MasterKeyFile = Annotated[
     Path | None,
     typer.Option(
@@ -132,6 +141,7 @@ TenantFiles = Annotated[
     ),
 ]
 
+DAY_MS = 86_400_000
 DEFAULT_DATA = Path("data")
 DEFAULT_LISTEN = "127.0.0.1:50051"
 
@@ -167,6 +177,7 @@ def serve(
     data_dir: DataDir = DEFAULT_DATA,
     listen: Listen = DEFAULT_LISTEN,
     time_zone: TimeZone = None,
+    dedupe_days: DedupeDays = None,
     compact_every: CompactEvery = 3600.0,
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
@@ -199,6 +210,7 @@ def serve(
         allow_plaintext,
         tls=_server_tls(tls_cert, tls_key, tls_client_ca),
         time_zone=time_zone,
+        dedupe_days=dedupe_days,
         compact_every=compact_every,
         hosts=hosts,
         tenant_files=tenant_files,
@@ -212,6 +224,7 @@ def ingest(
     data_dir: DataDir = DEFAULT_DATA,
     listen: Listen = DEFAULT_LISTEN,
     time_zone: TimeZone = None,
+    dedupe_days: DedupeDays = None,
     compact_every: CompactEvery = 3600.0,
     insecure: Insecure = False,
     allow_plaintext: Plaintext = False,
@@ -237,6 +250,7 @@ def ingest(
         allow_plaintext,
         tls=_server_tls(tls_cert, tls_key, tls_client_ca),
         time_zone=time_zone,
+        dedupe_days=dedupe_days,
         compact_every=compact_every,
         metrics=metrics,
         guards=Guards(tuple(limit or ()), log_level, log_calls),
@@ -332,6 +346,7 @@ def _run(
     client_tls: ClientTls | None = None,
     guards: Guards,
     time_zone: str | None = None,
+    dedupe_days: float | None = None,
     cohort_target: str = "",
     ingest_target: str = "",
     hosts: tuple[str, ...] = (),
@@ -372,6 +387,7 @@ def _run(
         limits=limits,
         call_level=guards.log_calls.value,
         compact_every=compact_every,
+        dedupe_window=None if dedupe_days is None else round(dedupe_days * DAY_MS),
         ingest_target=ingest_target,
         tls=tls,
         client_tls=client_tls,

@@ -196,21 +196,26 @@ def _read(environment: Environment, txn: Any) -> Contents:
     )
 
 
-def ensure_default(directory: Directory, time_zone: str | None, now: int) -> Project:
-    """Return the default project, making it in `time_zone` (None: UTC) where there is none.
+def ensure_default(
+    directory: Directory, time_zone: str | None, now: int, dedupe_window: int | None = None
+) -> Project:
+    """Return the default project, made in `time_zone` (None: UTC) where there is none.
 
-    Raises `libs.errors.Invalid` for an unknown zone, or one that differs from that it was made with.
+    `dedupe_window`, ms, holds from now on; None: what held before. Raises `libs.errors.Invalid` for an unknown zone,
+    or one that differs from that it was made with.
     """
     zone = check_zone(time_zone or "UTC")
 
     def change(changes: Change) -> tuple[bytes, bytes]:
-        if changes.project(DEFAULT) is None:
-            changes.put_project(Project(DEFAULT, zone, now))
+        project = changes.project(DEFAULT) or Project(DEFAULT, zone, now)
+        if dedupe_window is not None:
+            project = msgspec.structs.replace(project, dedupe_window=dedupe_window)
+        changes.put_project(project)
         return b"", b""
 
     found = directory.contents().projects.get(DEFAULT)
-    if found is None:
+    if found is not None:
+        same_zone(found, time_zone)
+    if found is None or dedupe_window not in (None, found.dedupe_window):
         directory.mutate(None, now, change)
-        return directory.contents().projects[DEFAULT]
-    same_zone(found, time_zone)
-    return found
+    return directory.contents().projects[DEFAULT]

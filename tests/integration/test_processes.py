@@ -160,3 +160,13 @@ def test_a_port_that_is_taken_is_said_in_the_last_line(start: Any, tmp_path: Pat
 def test_a_service_that_waits_for_the_log_stops_when_told(start: Any, tmp_path: Path) -> None:
     code, _, errors = start(*serve_one("cohort", tmp_path)).waiting().terminate()
     assert (code, "Traceback" in errors) == (0, False)
+
+
+def test_the_dedupe_window_is_what_was_said_last(start: Any, tmp_path: Path) -> None:
+    windows = []
+    for options in ([], ["--dedupe-days", "0.5"], []):
+        server = start(*serve(tmp_path), *options).listening()
+        with connected(server) as client:
+            windows.append(client.call("GetProject", {"projectId": "default"})["project"]["dedupeWindow"])
+        server.terminate()
+    assert windows == ["604800s", "43200s", "43200s"]
