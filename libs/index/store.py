@@ -6,6 +6,7 @@ version or another log is derived from the log again.
 """
 
 import os
+import secrets
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
@@ -61,6 +62,7 @@ class SegmentStore:
         self.writable = writable
         self._log_id = log_id
         self._numbers = count(1)
+        self._token = secrets.token_hex(4)
         self._named: set[str] = set()
         self._seen: tuple[int, int] | None = None
         if writable:
@@ -100,8 +102,11 @@ class SegmentStore:
             raise arrays.DamagedFileError(f"{name} does not hold a segment: {error}") from error
 
     def new_name(self) -> str:
-        """Return a name no file has had since the manifest was read."""
-        return f"segment-{next(self._numbers):08d}"
+        """Return a name no file has had, and none will have.
+
+        A killed server's merge may still be at work beside the next server, which counts on from the same manifest.
+        """
+        return f"segment-{next(self._numbers):08d}-{self._token}"
 
     def keep(self, segment: Segment) -> Segment:
         """Write a segment and return it mapped, which frees what it took in memory."""

@@ -187,6 +187,11 @@ def test_segments_of_another_version_zone_or_log_are_not_used(
     assert elsewhere.manifest() is None
 
 
+def test_a_merge_that_outlives_its_server_meets_no_name_of_the_next(tmp_path: Path) -> None:
+    killed, following = (SegmentStore(tmp_path, "log", "UTC", writable=True) for _ in range(2))
+    assert killed.new_name() != following.new_name()
+
+
 def test_files_that_a_crash_left_are_deleted_at_the_next_start(
     opening: Opening, closed: list[list[str]], tmp_path: Path
 ) -> None:
