@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
-.PHONY: setup demo test lint audit bench bench-sync faults flood faults-sync fuzz fuzz-input generate lock clean
+.PHONY: setup demo test lint audit bench bench-sync faults flood faults-sync fuzz fuzz-sql fuzz-input generate lock clean
 
 setup: $(READY)
 
@@ -63,6 +63,10 @@ fuzz: setup
 # Hostile input: N executions over all targets of tests/fuzz/targets, guided by coverage.
 fuzz-input: setup
 	$(BIN)/python -m tests.fuzz.inputs $(or $(N),100000) $(TARGETS) $(if $(FOLDER),--folder $(FOLDER))
+
+# Random rules against DuckDB's SQL, in so many random worlds of each of two kinds.
+fuzz-sql: setup
+	SQL_SCENES=$(or $(SCENES),1000) $(BIN)/python -m pytest tests/property/test_rules_against_sql.py $(ARGS)
 
 generate: setup
 	$(BIN)/python protos/generate.py
