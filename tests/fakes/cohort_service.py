@@ -5,6 +5,7 @@ numbers as in the real one: private to an epoch, never used twice, ascending in 
 """
 
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,12 +30,25 @@ class FakeCohort:
     members: set[str] = field(default_factory=set)
 
 
+class Profiles(dict[str, dict[str, Any]]):
+    """Profiles, and how often each was put: one that is changed and changed back was changed all the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.puts: Counter[str] = Counter()
+
+    def __setitem__(self, customer_id: str, data: dict[str, Any]) -> None:
+        """Put a profile."""
+        self.puts[customer_id] += 1
+        super().__setitem__(customer_id, data)
+
+
 class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
     """The service. Set `cohorts` and `profiles` as you like; `resolved` counts members named so far."""
 
     def __init__(self, api_key: str | None = None, shards: int = 1) -> None:
         self.cohorts: dict[str, FakeCohort] = {}
-        self.profiles: dict[str, dict[str, Any]] = {}
+        self.profiles: dict[str, dict[str, Any]] = Profiles()
         self.resolved = 0
         self.member_sets = 0
         self.target = ""
@@ -47,7 +61,7 @@ class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
         self._epoch = "epoch-0"
         self._numbers: dict[str, tuple[str, int]] = {}
         self._names: dict[tuple[str, int], str] = {}
-        self._profiles_at: dict[str, dict[str, dict[str, Any]]] = {}
+        self._profiles_at: dict[str, dict[str, Any]] = {}
         self._server: Server | None = None
 
     def add_cohort(self, name: str, members: Iterable[str] = ()) -> str:
@@ -128,7 +142,7 @@ class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
             for shard, bitmap in sorted(numbers.items())
         ]
         revision = f"rev-{self.member_sets}"
-        self._profiles_at[revision] = {name: dict(data) for name, data in self.profiles.items()}
+        self._profiles_at[revision] = {name: self._version(name) for name in self.profiles}
         changed = None
         if request.profiles_since:
             changed = self._changed(cohort.members, request.profiles_since)
@@ -145,7 +159,7 @@ class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
         then = self._profiles_at.get(since)
         numbers: dict[str, BitMap] = {}
         for customer_id in members:
-            if then is None or then.get(customer_id) != self.profiles.get(customer_id):
+            if then is None or then.get(customer_id) != self._version(customer_id):
                 shard, number = self._number(customer_id)
                 numbers.setdefault(shard, BitMap()).add(number)
         shards = [
@@ -153,6 +167,14 @@ class FakeCohortService(cohort_pb2_grpc.CohortServiceServicer):
             for shard, bitmap in sorted(numbers.items())
         ]
         return cohort_pb2.MemberSet(epoch=self._epoch, shards=shards)
+
+    def _version(self, customer_id: str) -> Any:
+        """Return what differs whenever a profile was put anew, or changed where it is."""
+        data = self.profiles.get(customer_id)
+        if data is None:
+            return None
+        puts = self.profiles.puts[customer_id] if isinstance(self.profiles, Profiles) else 0
+        return puts, dict(data)
 
     async def ResolveMembers(  # noqa: N802
         self, request: cohort_pb2.ResolveMembersRequest, context: Context

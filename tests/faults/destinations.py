@@ -115,6 +115,8 @@ class Webhook(Destination):
         return [
             (place, call.body["runId"], call.body["page"], json.dumps(call.body))
             for place, call in enumerate(self._receiver.calls)
+            if call.status < 400
+            or call.status >= 500  # a page refused for good was not taken: it may be drafted anew
         ]
 
     def misbehave(self, patience: int) -> None:
