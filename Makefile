@@ -66,7 +66,7 @@ fuzz-input: setup
 
 # Random rules against DuckDB's SQL, in so many random worlds of each of two kinds.
 fuzz-sql: setup
-	SQL_SCENES=$(or $(SCENES),1000) $(BIN)/python -m pytest tests/property/test_rules_against_sql.py $(ARGS)
+	HYPOTHESIS_PROFILE=default SQL_SCENES=$(or $(SCENES),1000) $(BIN)/python -m pytest tests/property/test_rules_against_sql.py $(ARGS)
 
 generate: setup
 	$(BIN)/python protos/generate.py

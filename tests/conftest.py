@@ -1,8 +1,15 @@
+import os
 import sys
 
 import pytest
+from hypothesis import settings
 
 from libs.logs import Level, configure
+
+# A change passes or fails for what it changes: the tests draw the same examples each time. HYPOTHESIS_PROFILE=default
+# draws new ones, and the `make fuzz` targets draw many.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 class _Stderr:

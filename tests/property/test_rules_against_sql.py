@@ -41,4 +41,4 @@ def test_rules_give_what_sql_gives(scenes: st.SearchStrategy[Scene]) -> None:
         tables.close()
 
     check()
-    assert said[True] > said[False]
+    assert said[True] >= SCENES, f"SQL could say too few rules: {said}"
