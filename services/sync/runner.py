@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -167,7 +168,7 @@ class Runner:
         log.info("run goes on" if run.revision else "run began", sync_id=sync.sync_id, run_id=run.run_id)
         self._measures.began()
         attempts, destination = run.attempts, None
-        state, error, pause = RunState.FAILED, "", ""
+        state, failed = RunState.FAILED, _Failed()
         try:
             with self._store.read() as txn:
                 destination = self._store.destination(txn, sync.destination_id)
@@ -186,18 +187,9 @@ class Runner:
             return None
         except Cancelled:
             state = RunState.CANCELLED
-        except CohortGone as failure:
-            error, pause = str(failure), COHORT_DELETED
-        except Blocked as failure:
-            error, pause = str(failure), failure.reason
-        except (RunError, MembersError, DeliveryError, Fault) as failure:
-            error = str(failure)
         except Exception as failure:
-            error = f"the run failed inside the service ({type(failure).__name__}); its log says how"
-            log.error(
-                "run failed inside", run_id=run.run_id, failure=type(failure).__name__, where=frames(failure)
-            )
-        ended = await self._end(sync.sync_id, run.run_id, state, error, attempts, pause)
+            failed = _failed(run.run_id, failure)
+        ended = await self._end(sync.sync_id, run.run_id, state, failed.message, attempts, failed.pause)
         self.follow(sync.sync_id)
         self._measures.ended(destination.settings if destination else None, ended)
         log.info(
@@ -207,7 +199,7 @@ class Runner:
             state=str(ended.state),
             adds=ended.delivered_adds,
             removes=ended.delivered_removes,
-            error=ended.error,
+            reason=failed.reason,
         )
         return ended
 
@@ -232,3 +224,32 @@ class Runner:
             before_sleep=lambda _: log.error("no room to write about runs", reason="STORAGE_FULL"),
         )
         return cast(T, await retrying(self._store.writing, work))
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """Why a run failed: `reason` for the log, `message` for who may read the run, `pause` where its sync stops."""
+
+    reason: str = ""
+    message: str = ""
+    pause: str = ""
+
+
+def _failed(run_id: RunId, failure: Exception) -> _Failed:
+    """Return what a failure means; only one that nobody foresaw is logged here, without its message."""
+    match failure:
+        case CohortGone():
+            return _Failed(COHORT_DELETED, str(failure), COHORT_DELETED)
+        case Blocked():
+            return _Failed(failure.reason, str(failure), failure.reason)
+        case Fault():
+            return _Failed(failure.reason, str(failure))
+        case RunError():
+            return _Failed("RUN_REFUSED", str(failure))
+        case MembersError():
+            return _Failed("MEMBERS_UNAVAILABLE", str(failure))
+        case DeliveryError():
+            return _Failed("DELIVERY_FAILED", str(failure))
+    kind = type(failure).__name__
+    log.error("run failed inside", run_id=run_id, failure=kind, where=frames(failure))
+    return _Failed("INTERNAL", f"the run failed inside the service ({kind}); its log says how")

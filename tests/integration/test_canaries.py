@@ -1,4 +1,4 @@
-"""No customer, value or secret is in a log, a metric, a status or a stored error, whatever goes well or wrong.
+"""No customer, value or secret is in a log, metric, trace, status or stored error, whatever goes well or wrong.
 
 Canaries are planted wherever a client may write something, over every RPC; then all that a process says of itself is
 searched. Personal ones may be answered to whoever may read them; secret ones to nobody.
@@ -8,6 +8,7 @@ import contextlib
 import json
 import urllib.request
 from collections.abc import Iterator
+from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,7 +17,10 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.rpc import error_details_pb2, status_pb2
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+from libs.gen.cohort.v1 import destination_pb2, destination_pb2_grpc
 from tests.contract.harness import Client, did, event
 from tests.integration.processes import Process, started
 
@@ -35,7 +39,8 @@ class Echo(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         said = body + str(self.headers).encode() + self.path.encode()
-        self.send_response(400)
+        self.send_response(400, said.decode("latin-1").replace("\r\n", " ")[:200])
+        self.send_header("x-said", f"{PERSONAL} {SECRET} {ADDRESS}")
         self.send_header("content-length", str(len(said)))
         self.end_headers()
         self.wfile.write(said)
@@ -53,6 +58,45 @@ def echo() -> Iterator[int]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+class Saying(destination_pb2_grpc.DestinationServiceServicer):
+    """A plug-in that fails and says in its error, with details, what nobody should."""
+
+    def Describe(self, request: Any, context: Any) -> destination_pb2.DescribeResponse:  # noqa: N802
+        return destination_pb2.DescribeResponse(name=PERSONAL, modes=["MIRROR"])
+
+    def OpenAudience(self, request: Any, context: Any) -> None:  # noqa: N802
+        reason = error_details_pb2.ErrorInfo(reason=SECRET, metadata={PERSONAL: SECRET})
+        said = status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message=f"{PERSONAL} {SECRET}")
+        said.details.add().Pack(reason)
+        context.set_trailing_metadata(
+            (("x-said", SECRET), ("grpc-status-details-bin", said.SerializeToString()))
+        )
+        context.abort(grpc.StatusCode.INTERNAL, said.message)
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    """Stands for a collector of traces: keeps all that it is sent, and the metadata it came with."""
+
+    def __init__(self) -> None:
+        self.received: list[str] = []
+
+    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.received.append(f"{context.invocation_metadata()} {request}")
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+@contextlib.contextmanager
+def beside() -> Iterator[tuple[int, Collector]]:
+    """Serve a plug-in and a collector of traces on one port, and give both."""
+    collector, server = Collector(), grpc.server(futures.ThreadPoolExecutor(4))
+    destination_pb2_grpc.add_DestinationServiceServicer_to_server(Saying(), server)  # type: ignore[no-untyped-call]
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port, collector
+    server.stop(None).wait(30)
 
 
 def filled(message: Descriptor, depth: int = 0) -> dict[str, Any]:
@@ -93,7 +137,14 @@ class Driver:
 
     def __init__(self, target: str, bearer: str) -> None:
         self.client = Client(target)
-        self._metadata = [("authorization", f"Bearer {bearer}"), ("x-request-id", f"a b {PERSONAL}")]
+        self._metadata = [
+            ("authorization", f"Bearer {bearer}"),
+            ("x-request-id", f"a b {PERSONAL}"),
+            ("user-agent", f"{PERSONAL}/1 {SECRET}"),
+            ("x-forwarded-for", PERSONAL),
+            ("tracestate", f"canary={SECRET}"),
+            ("baggage", f"canary={SECRET}"),
+        ]
         self.answers: list[str] = []
 
     def call(self, method: str, request: Any, metadata: Any = None) -> Any:
@@ -116,7 +167,7 @@ class Driver:
                 self.call(name, request)
 
 
-def destinations(port: int) -> list[dict[str, Any]]:
+def destinations(port: int, plugin: int) -> list[dict[str, Any]]:
     """Return destinations that hold secrets: each fails in a way of its own."""
     signing = "whsec_" + "Y2FuYXJ5LXNlY3JldC05M2NlLWNhbmFyeS1zZWNyZXQ="
     return [
@@ -137,11 +188,16 @@ def destinations(port: int) -> list[dict[str, Any]]:
             },
         },
         {"name": "five", "grpc": {"target": f"127.0.0.1:{port}"}},
-        {"name": "six", "file": {"path": "/nonexistent/out.csv", "format": "CSV"}},
+        {"name": f"six {PERSONAL}", "file": {"path": f"/nonexistent/{ADDRESS}/out.csv", "format": "CSV"}},
+        {"name": "seven", "grpc": {"target": f"127.0.0.1:{plugin}"}},
+        {
+            "name": "eight",
+            "file": {"path": f"local:///proc/{ADDRESS}/x.csv?sig={ADDRESS}", "format": "JSONL"},
+        },
     ]
 
 
-def drive(driver: Driver, port: int) -> list[str]:
+def drive(driver: Driver, port: int, plugin: int) -> list[str]:
     """Send, ask, save and sync, well and badly; return the runs as they are kept."""
     profile = {"email": f"{PERSONAL}@example.com", "city": PERSONAL}
     driver.call(
@@ -159,7 +215,7 @@ def drive(driver: Driver, port: int) -> list[str]:
     driver.call("ExplainMembership", {"cohortId": cohort, "customerId": PERSONAL})
     driver.call("ListMembers", {"cohortId": cohort})
     runs: list[str] = []
-    for destination in destinations(port):
+    for destination in destinations(port, plugin):
         made = driver.call("CreateDestination", {"destination": destination})
         if not made:
             continue
@@ -212,17 +268,19 @@ def test_no_canary_gets_where_it_does_not_belong(tmp_path: Path, echo: int) -> N
     arguments = ("serve", "--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0")
     more = ("--log-level", "debug", "--log-calls", "info", "--metrics", str(port))
     hosts = ("--destination-host", f"127.0.0.1:{echo}", "--destination-host", "127.0.0.1:1")
-    with started() as start:
+    with beside() as (plugin, collector), started() as start:
+        hosts = (*hosts, "--destination-host", f"127.0.0.1:{plugin}")
         process: Process = start(
             *arguments,
             *more,
             *hosts,
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{plugin}",
             COHORT_API_KEY=OPERATOR,
             COHORT_FAILPOINTS="profile=error@2*1;cohort=error@3*1",
         )
         with Drained(process) as drained:
             driver = Driver(process.target, OPERATOR)
-            runs = drive(driver, echo)
+            runs = drive(driver, echo, plugin)
             driver.everything()
             for wrong in (SECRET, f"Bearer {SECRET}", f"Basic {SECRET}"):
                 driver.call("RunRule", {}, [("authorization", wrong), ("cohort-project", PERSONAL)])
@@ -234,6 +292,13 @@ def test_no_canary_gets_where_it_does_not_belong(tmp_path: Path, echo: int) -> N
     assert '"code": "INVALID_ARGUMENT"' in said
     assert METRICS in metrics
     assert any('"FAILED"' in run for run in runs)
+    traces = "\n".join(collector.received)
+    assert "CohortService/RunRule" in traces
+    assert traces.count('name: "sync run"') == len(runs)
+    assert said.count('"event": "run ended"') == len(runs)
+    assert any("the plug-in at" in run for run in runs)
+    assert any("in its folder" in run for run in runs)
+    no_canary(traces, "traces")
     no_canary(said, "logs")
     no_canary(metrics, "metrics")
     no_canary(status, "status")

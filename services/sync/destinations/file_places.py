@@ -78,7 +78,7 @@ class Folder(Place):
     def _in_place(self, write: Write, *, keep: bool) -> None:
         """Write a file beside ours, fsync it and, to `keep` it, rename it to ours."""
         folder = self._path.parent
-        with told(f"the file cannot be written in {folder}"):
+        with told("the file cannot be written in its folder"):
             if self._path.is_dir():
                 raise DeliveryError("the path of the file is a folder")
             descriptor, name = tempfile.mkstemp(
@@ -134,8 +134,8 @@ class Remote(Place):
             probe = f"{path}.cohort-test"
             storage.pipe_file(probe, b"")
             storage.rm_file(probe)
-        parts = urlsplit(self._url)
-        return f"{parts.scheme}://{parts.netloc} can be written to"
+        host = urlsplit(self._url).netloc.rpartition("@")[2]  # a user and a password may stand before it
+        return f"{scheme_of(self._url)}://{host} can be written to"
 
     def _storage(self) -> tuple[Any, str]:
         try:
