@@ -23,6 +23,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from libs import failpoints
 from libs.errors import Unavailable, frames
 from libs.events.batch import Kind
 from libs.events.blanking import blank
@@ -90,11 +91,14 @@ class Compactor:
             if len(customers):
                 self._catch_up()
                 events = blank(self._log, log_rows(self._index.snapshot(), customers))
+                failpoints.hit("compact.blanked")
                 self._index.purge(customers)
                 self._rewrite_profiles()
+                failpoints.hit("compact.purged")
                 strings = self._drop_strings(customers)
                 with self._log.environment.write() as txn:
                     self._log.erasures.removed(txn, customers.tolist())
+                    failpoints.hit("compact.removed")
                     self._log.environment.mark_erased(txn)
             wiped = self._log.environment.wipe() if self._log.environment.needs_wipe() else 0
             return Compacted(len(customers), events, strings, wiped)
@@ -117,6 +121,7 @@ class Compactor:
             unused = values.unused(used_strings(self._index.snapshot(), len(values)))
             with self._log.environment.write() as txn:
                 gone = ids.drop(txn, customers.tolist()), values.drop(txn, unused)
+                failpoints.hit("compact.strings")
                 self._log.environment.mark_erased(txn)
             ids.dropped(gone[0])
             values.dropped(gone[1])

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from libs import failpoints
 from libs.events import block as blocks
 from libs.events.block import NOBODY, Block, BlockColumn
 from libs.events.log import EventLog
@@ -64,4 +65,5 @@ def blank(log: EventLog, rows: NDArray[np.int64]) -> int:
                 if size >= BYTES_AT_ONCE:
                     break
             log.environment.mark_erased(txn)
+            failpoints.hit("compact.blank")
     return done

@@ -24,6 +24,7 @@ from typing import Any
 
 import lmdb
 
+from libs import failpoints
 from libs.errors import Corrupt, Fault, Overloaded, Unavailable
 from libs.storage.checked import DamagedRecordError
 from libs.storage.gate import Gate
@@ -303,6 +304,7 @@ class Environment:
             self._open()
             wiped = wipe(self._environment, self.folder / "data.mdb")
         if mark is not None:
+            failpoints.hit("wiped")
             with self.write() as txn:
                 if txn.get(UNWIPED, db=self._meta) == mark:  # nothing was deleted meanwhile
                     txn.delete(UNWIPED, db=self._meta)

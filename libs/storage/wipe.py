@@ -27,6 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from libs import failpoints
+
 MAGIC = 0xBEEFC0DE
 DATA_VERSION = 1
 HEADER_BYTES = 16
@@ -169,6 +171,7 @@ def wipe(environment: Any, path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)  # goes with the last array over it
+            failpoints.hit("wipe")
             wiped = _overwrite(descriptor, data, _unused(data, txn.id() - 1))
             os.fdatasync(descriptor)
         finally:
@@ -236,5 +239,6 @@ def _overwrite(descriptor: int, data: mmap.mmap, spans: list[tuple[int, int]]) -
             size = min(WRITTEN_AT_ONCE, end - start)
             if np.frombuffer(data, np.uint8, size, start).any():
                 os.pwrite(descriptor, bytes(size), start)
+                failpoints.hit("wipe.some")
                 wiped += size
     return wiped

@@ -17,7 +17,7 @@ from pyroaring import BitMap
 from libs.clock import system_clock
 from libs.engine import Engine
 from libs.events import profile as profiles
-from libs.events.block import Block
+from libs.events.block import NOBODY, Block
 from libs.events.dictionary import Dictionary
 from libs.events.log import EventLog, Position
 from libs.index import condition
@@ -53,7 +53,7 @@ def check(folder: Path, clients: Sequence[Client]) -> Verdict:
     try:
         lost, doubled, wrong = _events(log, clients)
         gone, more = _profiles(log, clients)
-        wrong += [*more, *_dictionaries(log), *_index(engine, log)]
+        wrong += [*more, *_dictionaries(log), *_index(engine, log), *_erased(log, clients)]
     finally:
         engine.close()
     return Verdict(lost + gone, doubled, wrong)
@@ -88,7 +88,7 @@ def _events(log: EventLog, clients: Sequence[Client]) -> tuple[int, int, list[st
                 lost += len(numbers) - found
             elif found not in (0, len(numbers)):
                 wrong.append(f"{found} of {len(numbers)} events of a request that was not acknowledged")
-            for number in numbers:
+            for number in (*numbers, client.number(request, 0)):
                 there.pop(number, None)
     if there:
         wrong.append(f"{len(there)} events that nobody sent")
@@ -129,16 +129,27 @@ def _dictionaries(log: EventLog) -> list[str]:
         fresh = Dictionary(log.environment[table])
         with log.environment.read() as txn:
             fresh.load(txn)
-        strings = fresh.strings(range(len(fresh)))
+        retired = dictionary._retired | fresh._retired
+        kept = [number for number in range(len(fresh)) if number not in retired]
+        strings = fresh.strings(kept)
         if len(set(strings)) < len(strings) or len(dictionary) != len(fresh):
             wrong.append(f"the dictionary of {table} has a string twice, or other strings on disk")
-        if any(dictionary.find(string) != number for number, string in enumerate(strings)):
+        if any(dictionary.find(string) != number for number, string in zip(kept, strings, strict=True)):
             wrong.append(f"the index of the dictionary of {table} does not find its strings")
     known = len(log.customers), len(log.names)
-    used = [(block.customers.max(), block.event_types.max()) for block in _blocks(log) if block.rows]
-    if any(customer >= known[0] or name >= known[1] for customer, name in used):
-        wrong.append("a block has a number that stands for no string")
+    for block in _blocks(log):
+        there = block.customers[block.customers != NOBODY]
+        if (there >= known[0]).any() or (block.event_types >= known[1]).any():
+            wrong.append("a block has a number that stands for no string")
     return wrong
+
+
+def _erased(log: EventLog, clients: Sequence[Client]) -> list[str]:
+    """Find customers who are known though their erasure was acknowledged: nobody else brings their ids."""
+    there = sum(
+        log.customers.find(customer_id) is not None for client in clients for customer_id in client.erased()
+    )
+    return [f"{there} customers whose erasure was acknowledged"] if there else []
 
 
 def questions() -> list[Did]:

@@ -13,7 +13,15 @@ from typing import Any
 
 import grpc
 
-from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2, ingest_pb2, ingest_pb2_grpc
+from libs.gen.cohort.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    cohort_pb2,
+    cohort_pb2_grpc,
+    event_pb2,
+    ingest_pb2,
+    ingest_pb2_grpc,
+)
 from libs.rpc.client import connect
 
 ROWS = 12
@@ -21,6 +29,8 @@ CUSTOMERS = 90
 BRANDS = ("acme", "zeta", "nil")
 TYPES = ("view", "cart", "purchase")
 ATTRIBUTES = ("city", "score", "member")
+ERASED_AGO = 5
+"""An erasure takes the customer whom the request so many before it brought."""
 DEADLINE = 20
 
 
@@ -28,7 +38,8 @@ DEADLINE = 20
 class Client:
     """One writer: its requests are numbered from 0; those below `acknowledged` were, the next may have been.
 
-    Of three requests one has event ids, one a request id, one both; each fourth is an upsert.
+    Of three requests one has event ids, one a request id, one both; each fourth is an upsert, each sixteenth erases
+    a customer.
     """
 
     name: str
@@ -38,8 +49,25 @@ class Client:
     """How often the server, alive, refused for want of room or because the disk failed."""
 
     def numbers(self, request: int) -> list[int]:
-        """Return the numbers of the events of a request; none of an upsert."""
-        return [] if is_upsert(request) else [self.number(request, row) for row in range(ROWS)]
+        """Return the numbers of the events of a request that are to be there; none of an upsert or an erasure.
+
+        One that may have been erased since is left out.
+        """
+        if is_upsert(request) or is_erasure(request):
+            return []
+        return [self.number(request, row) for row in range(self.may_be_gone(request), ROWS)]
+
+    def may_be_gone(self, request: int) -> bool:
+        """Say whether the customer of a request's first event may be erased."""
+        return is_erasure(request + ERASED_AGO) and request + ERASED_AGO < self.sent
+
+    def newcomer(self, request: int) -> str:
+        """Return the customer whom a request brings, and nobody else has."""
+        return f"new {self.number(request, 0)}"
+
+    def erased(self) -> list[str]:
+        """Return the customers whose erasure was acknowledged."""
+        return [self.newcomer(each - ERASED_AGO) for each in filter(is_erasure, range(self.acknowledged))]
 
     def number(self, request: int, row: int) -> int:
         """Return the number of an event, unlike that of any other client's."""
@@ -48,6 +76,9 @@ class Client:
     def message(self, request: int) -> Any:
         """Return a request: the same each time."""
         request_id = f"{self.name}-{request}" if request % 3 or is_upsert(request) else ""
+        if is_erasure(request):
+            gone = [self.newcomer(request - ERASED_AGO)]
+            return ingest_pb2.DeleteCustomersRequest(customer_ids=gone, request_id=f"{self.name}-{request}")
         if is_upsert(request):
             customers = [upsert(self.profile(request, which), request) for which in range(3)]
             return ingest_pb2.UpsertCustomersRequest(customers=customers, request_id=request_id)
@@ -55,7 +86,7 @@ class Client:
         events = []
         for row in range(ROWS):
             number = self.number(request, row)
-            customer = f"c{chance.randrange(CUSTOMERS)}" if row else f"new {number}"
+            customer = f"c{chance.randrange(CUSTOMERS)}" if row else self.newcomer(request)
             event = event_pb2.Event(customer_id=customer, event_type=chance.choice(TYPES))
             event.event_time.FromMilliseconds(1_780_000_000_000 + chance.randrange(10**10))
             event.event_id = str(number) if request % 3 != 1 else ""
@@ -81,6 +112,11 @@ def is_upsert(request: int) -> bool:
     return request % 4 == 3
 
 
+def is_erasure(request: int) -> bool:
+    """Say whether a request erases a customer."""
+    return request % 16 == 13
+
+
 def upsert(customer_id: str, request: int) -> Any:
     """Return a customer with three attributes, one a kind, which all say the same number."""
     customer = event_pb2.Customer(customer_id=customer_id)
@@ -89,15 +125,19 @@ def upsert(customer_id: str, request: int) -> Any:
 
 
 def write(target: str, client: Client, until: threading.Event) -> None:
-    """Send until the server is gone or the time is up, one request after the other."""
+    """Send until the server is gone or the time is up, one request after the other; compact behind an erasure."""
     with connect(target) as channel:
         stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
+        admin: Any = admin_pb2_grpc.AdminServiceStub(channel)
         while not until.is_set():
             message = client.message(client.acknowledged)
             client.sent = client.acknowledged + 1
-            send = stub.UpsertCustomers if is_upsert(client.acknowledged) else stub.SendEvents
             try:
-                answer = send(message, timeout=DEADLINE)
+                answer = send(stub, message)
+                if is_erasure(client.acknowledged):
+                    client.acknowledged += 1
+                    admin.Compact(admin_pb2.CompactRequest(), timeout=DEADLINE)
+                    continue
             except grpc.RpcError as error:
                 if not _alive(error):
                     return
@@ -107,6 +147,12 @@ def write(target: str, client: Client, until: threading.Event) -> None:
             done = answer.accepted + getattr(answer, "duplicates", 0)
             assert done == (3 if is_upsert(client.acknowledged) else ROWS), answer
             client.acknowledged += 1
+
+
+def send(stub: Any, message: Any) -> Any:
+    """Send a request, by the call it is for."""
+    kind = type(message).__name__.removesuffix("Request")
+    return getattr(stub, kind)(message, timeout=DEADLINE)
 
 
 def read(target: str, until: threading.Event) -> None:
@@ -128,7 +174,7 @@ def _alive(error: Any) -> bool:
     """Say whether a server answered: RESOURCE_EXHAUSTED, or UNAVAILABLE by its own word."""
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return True
-    return "STORAGE_FAILED" in str(error.trailing_metadata())
+    return any(reason in str(error.trailing_metadata()) for reason in ("STORAGE_FAILED", "STORAGE_BUSY"))
 
 
 def repeat(target: str, clients: Sequence[Client]) -> None:
@@ -137,8 +183,8 @@ def repeat(target: str, clients: Sequence[Client]) -> None:
         stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
         for client in clients:
             for request in range(client.sent):
-                if is_upsert(request):
-                    continue  # it may be older than another that sets the same customers: that would be a change
-                stub.SendEvents(client.message(request), timeout=DEADLINE)
-            if client.sent > client.acknowledged and not is_upsert(client.acknowledged):
+                if not client.numbers(request) or client.may_be_gone(request):
+                    continue  # a later upsert or erasure of the same customers may have come: this would undo it
+                send(stub, client.message(request))
+            if client.sent > client.acknowledged and client.numbers(client.acknowledged):
                 client.acknowledged = client.sent

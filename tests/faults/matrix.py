@@ -51,8 +51,8 @@ class Fault:
         if self.kind == "any":
             return ""
         first = chance.randint(1, 40 if self.step in OFTEN else 4)
-        if self.step.startswith("merge"):
-            first = 1
+        if self.step.startswith(("merge", "compact", "wipe", "erasure")):
+            first = chance.randint(1, 2)
         times = "" if self.kind == "kill" else f"*{chance.randint(1, 6)}"
         return f"{self.step}={self.kind}@{first}{times}"
 
