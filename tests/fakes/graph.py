@@ -16,9 +16,11 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.fakes.loopback import Loopback
 
 HASHED = {"EMAIL", "PHONE", "GEN", "DOBY", "DOBM", "DOBD", "FN", "LN", "FI", "CT", "ST", "ZIP", "COUNTRY"}
 PLAIN = {"MADID", "EXTERN_ID"}
@@ -136,7 +138,7 @@ class _Refusal(Exception):
         self.trouble = error(code, subcode, message=message)
 
 
-class GraphApi:
+class GraphApi(Loopback):
     """The part of the Graph API that keeps custom audiences of the ad accounts `accounts`.
 
     `refuse` are values whose rows are answered as invalid; `samples` says whether they are shown.
@@ -168,16 +170,12 @@ class GraphApi:
         self._calls: list[Call] = []
         self._troubles: deque[Trouble] = deque()
         self._changed = threading.Condition()
-        self._released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        super().__init__(port, _handler(self))
 
     @property
     def url(self) -> str:
         """What to set as graph_url."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def calls(self) -> list[Call]:
@@ -213,29 +211,6 @@ class GraphApi:
         """Answer the next calls so, one each."""
         with self._changed:
             self._troubles.extend(troubles)
-
-    def release(self) -> None:
-        """Let the calls that hang be answered, and those to come."""
-        self._released.set()
-
-    def start(self) -> "GraphApi":
-        """Listen."""
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Listen no more."""
-        self._released.set()
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> "GraphApi":
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     # Answering
 

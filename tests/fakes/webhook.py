@@ -14,10 +14,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.fakes.loopback import Loopback
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class _State:
     answers: deque[Answer] = field(default_factory=deque)
 
 
-class WebhookReceiver:
+class WebhookReceiver(Loopback):
     """Takes pages, checks signatures where it has a `secret`, and keeps the members of each sync.
 
     A page with a wrong signature is answered 401. A page that came before (by webhook-id) is not applied
@@ -63,16 +65,7 @@ class WebhookReceiver:
         self._state = _State()
         self._quiet = quiet
         self._changed = threading.Condition()
-        self._released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self._server.server_address[1])
+        super().__init__(port, self._handler())
 
     @property
     def url(self) -> str:
@@ -101,34 +94,11 @@ class WebhookReceiver:
         with self._changed:
             self._state.answers.extend(answers)
 
-    def release(self) -> None:
-        """Let the calls that hang be answered, and those to come."""
-        self._released.set()
-
     def wait_for(self, condition: Callable[["WebhookReceiver"], bool], timeout: float = 10.0) -> None:
         """Block until `condition` of this receiver holds. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: condition(self), timeout):
                 raise TimeoutError("the webhook receiver did not get there")
-
-    def start(self) -> "WebhookReceiver":
-        """Listen."""
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Listen no more."""
-        self._released.set()
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> "WebhookReceiver":
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _verify(self, body: bytes, headers: dict[str, str]) -> bool | None:
         if self._verifier is None:
