@@ -360,7 +360,7 @@ async def test_a_run_that_fails_inside_tells_where_and_shows_no_customer(
     assert run["state"] == "FAILED"
     assert "ValueError" in run["error"]
     assert "run.py" in captured.err
-    assert "canary" not in f"{run}{captured.out}{captured.err}"
+    assert "canary-customer" not in f"{run}{captured.out}{captured.err}"
 
 
 async def test_hosts_on_this_machine_are_refused_unless_allowed(tmp_path, cohorts: FakeCohortService):
