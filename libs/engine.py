@@ -23,7 +23,7 @@ from libs.events.commit import Receipt, Submission
 from libs.events.erasures import Erasure, no_such_erasure
 from libs.events.intake import Intake
 from libs.events.log import EventLog, LoggedEvent
-from libs.events.writer import DEDUPE_WINDOW_MS, MAX_WAITING_BYTES, Writer
+from libs.events.writer import DEDUPE_WINDOW_MS, MAX_NAMES, MAX_WAITING_BYTES, Writer
 from libs.index import evaluate, kernels
 from libs.index.calendar import Calendar
 from libs.index.catalog import Asked, Catalog, index_bytes, read_catalog
@@ -93,6 +93,7 @@ class Engine:
         compact_every: float = 0.0,
         dedupe_window: int = DEDUPE_WINDOW_MS,
         writing_bytes: int = MAX_WAITING_BYTES,
+        most_names: int = MAX_NAMES,
     ) -> None:
         self.calendar = calendar
         self.epoch = log.log_id
@@ -122,7 +123,14 @@ class Engine:
         self._keeper = Keeper(self.catch_up) if writable else None
         committed = self._keeper.wake if self._keeper else _nothing
         self._writer = (
-            Writer(log, clock, dedupe_window=dedupe_window, committed=committed, most_waiting=writing_bytes)
+            Writer(
+                log,
+                clock,
+                dedupe_window=dedupe_window,
+                committed=committed,
+                most_waiting=writing_bytes,
+                most_names=most_names,
+            )
             if writable
             else None
         )
@@ -149,7 +157,7 @@ class Engine:
         return masked
 
     def append(self, submission: Submission) -> Future[Receipt]:
-        """Take events and profiles; a receipt means on disk. Raises `Overloaded`, `Unavailable`."""
+        """Take events and profiles; a receipt means on disk. Raises `Overloaded`, `Unavailable`, `Refused`."""
         if self._writer is None:
             raise Refused("READ_ONLY", "this process reads the event log; send events to the ingest service")
         return self._writer.submit(submission)
@@ -176,7 +184,7 @@ class Engine:
     def _catch_up(self) -> None:
         self._replay()
         store = self._store
-        full = self._index.tail_rows >= self._seal_rows
+        full = self._index.is_full
         if store.writable or not (full or self._index.erased) or not store.changed():
             return
         if full or self._index.holds_erased():

@@ -228,6 +228,7 @@ class Process:
             dedupe_window=project.dedupe_window,
             compact_every=self.options.compact_every,
             writing_bytes=self.options.limits.writing_mib << 20,
+            most_names=self.options.limits.names,
         )
         engine.snapshot()
         return engine

@@ -83,6 +83,13 @@ class Submission:
         """How much work it is: events and customers."""
         return self.rows + len(self.upserts) + len(self.erase)
 
+    def names(self) -> set[str]:
+        """Return the event types and attributes it has."""
+        found = set().union(*(upsert.data for upsert in self.upserts))
+        if self.batch:
+            found.update(self.batch.event_types.distinct, (each.attribute for each in self.batch.columns))
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class _Rows:

@@ -7,7 +7,7 @@ revision is the number of such transactions, and what one reader sees at a revis
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from libs.errors import Corrupt, Invalid
+from libs.errors import Corrupt, Invalid, Refused
 from libs.events import block as blocks
 from libs.events import erasures
 from libs.events import profile as profiles
@@ -104,6 +104,16 @@ class EventLog:
             self.customers, self.names, self.values = map(self._dictionary, ("customers", "names", "values"))
             self._load_dictionaries(txn)
             self.customers.retire(self.erasures.masked(txn).tolist())
+
+    def check_names(self, names: Collection[str], most: int) -> None:
+        """Raise `Refused` where these event types and attributes would bring a log more than `most` of them."""
+        new = self.names.find_all(list(names)).count(None)
+        if new and len(self.names) + new > most:
+            raise Refused(
+                "TOO_MANY_NAMES",
+                f"{new} event types and attributes are new, and this project may have {most} in all: a name is no "
+                "place for an id or another value (the server's limit `names` can be raised)",
+            )
 
     def masked(self) -> NDArray[np.uint32]:
         """Return who was erased and not yet removed, ascending, (n,) uint32; nobody finds them by id any more."""

@@ -21,13 +21,16 @@ MAX_WAITING_BYTES = 256 << 20
 """Bytes of requests that may wait for a commit, as they came; columns take about as much again."""
 MAX_COMMIT_ITEMS = 200_000
 """Past this many a commit takes no further request, so that nobody waits long for others."""
+MAX_NAMES = 10_000
+"""Event types and attributes of a project: each costs a column in memory and in files, whoever has it."""
 DEDUPE_WINDOW_MS = 7 * 24 * 3600 * 1000
 
 
 class Writer:
     """The one thread that writes a log. `committed` is called, in that thread, after each commit.
 
-    At most `most_waiting` bytes of requests wait, or one request that is larger.
+    At most `most_waiting` bytes of requests wait, or one request that is larger. There are at most `most_names`
+    event types and attributes, give or take what requests at the same time bring.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Writer:
         *,
         dedupe_window: int = DEDUPE_WINDOW_MS,
         most_waiting: int = MAX_WAITING_BYTES,
+        most_names: int = MAX_NAMES,
         committed: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
@@ -48,6 +52,7 @@ class Writer:
         self._held: Submission | None = None
         self._waiting = 0
         self._waiting_bytes, self._most_waiting = 0, most_waiting
+        self._most_names = most_names
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -74,7 +79,11 @@ class Writer:
         self._trouble = ""
 
     def submit(self, submission: Submission) -> Future[Receipt]:
-        """Queue a request. The future's receipt means it is on disk. Raises `Overloaded` or `Unavailable`."""
+        """Queue a request. The future's receipt means it is on disk.
+
+        Raises `Overloaded`, `Unavailable`, and `Refused` where it brings too many event types and attributes.
+        """
+        self._log.check_names(submission.names(), self._most_names)
         with self._lock:
             if self._closed:
                 raise Unavailable("SHUTTING_DOWN", "the server is shutting down; send again")

@@ -30,6 +30,8 @@ from libs.index.strings import StringTests
 from libs.index.tail import Piece, Tail, pieces_of
 
 SEAL_ROWS = 65_536
+TAIL_BYTES = 256 << 20
+"""What tails may take before they are sealed ahead of time: a full one of 256 attributes takes half of it."""
 """Tails with so many rows are sealed: scanning them costs up to half a millisecond."""
 
 Segments = dict[int, tuple[Segment, ...]]
@@ -116,7 +118,7 @@ class Index:
                     self._erase(block.erased)
             self.position = changes.position
             self._snapshot = None
-            full = not self._reads_only and self.tail_rows >= self._seal_rows
+            full = not self._reads_only and self.is_full
             if full:
                 self._freeze()
         if full:
@@ -148,6 +150,13 @@ class Index:
             segment.customers.intersect(self._erased)
             for segments in self.segments().values()
             for segment in segments
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether tails are to be sealed: they have many events, or many attributes that take as much."""
+        return self.tail_rows >= self._seal_rows or (
+            sum(tail.nbytes for tail in self._tails.values()) >= TAIL_BYTES
         )
 
     @property

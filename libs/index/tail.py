@@ -15,7 +15,9 @@ from libs.events.batch import Kind
 from libs.events.block import Block
 from libs.index.rows import DTYPES, EMPTY, ColumnKey, Rows, without
 
-FIRST_CAPACITY = 1024
+FIRST_CAPACITY = 128
+ROW_BYTES = 16
+"""Of a row without attributes: customer, time and arrival."""
 BOOLS = np.array((1, 2), np.uint8)
 """How False and True stand in a column; 0 is missing."""
 
@@ -33,10 +35,16 @@ class Tail:
         self._time = np.empty(FIRST_CAPACITY, np.int64)
         self._arrival = np.empty(FIRST_CAPACITY, np.uint32)
         self._columns: dict[ColumnKey, NDArray[Any]] = {}
+        self._column_bytes = 0
 
     def __len__(self) -> int:
         """Return how many events there are."""
         return self._rows
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory, rows to come included."""
+        return self._capacity * ROW_BYTES + self._column_bytes
 
     def append(
         self,
@@ -56,6 +64,7 @@ class Tail:
             column = self._columns.get(key)
             if column is None:
                 column = self._columns[key] = np.full(self._capacity, EMPTY[key[1]], DTYPES[key[1]])
+                self._column_bytes += column.nbytes
             stored = BOOLS[values.astype(np.uint8)] if key[1] is Kind.BOOL else values
             if rows is None:
                 column[start:stop] = stored
@@ -94,6 +103,7 @@ class Tail:
         self._rows = self._capacity = len(rows)
         self._customer, self._time, self._arrival = rows.customer, rows.time, rows.arrival
         self._columns = dict(rows.columns)
+        self._column_bytes = sum(column.nbytes for column in self._columns.values())
 
     def _grow(self, rows: int) -> None:
         self._capacity = max(2 * self._capacity, rows)
@@ -102,6 +112,7 @@ class Tail:
         self._arrival = _grown(self._arrival, self._rows, self._capacity, 0)
         for key, column in self._columns.items():
             self._columns[key] = _grown(column, self._rows, self._capacity, EMPTY[key[1]])
+        self._column_bytes = sum(column.nbytes for column in self._columns.values())
 
 
 def _grown(array: NDArray[Any], rows: int, capacity: int, fill: Any) -> NDArray[Any]:

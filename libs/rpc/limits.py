@@ -36,6 +36,8 @@ class Limits:
     """How long a client may take to send a request or take a message, though nobody waits."""
     writing_mib: int = 256
     """MiB of requests that wait to be written to the log."""
+    names: int = 10_000
+    """Event types and attributes of one project; more are refused."""
 
 
 DEFAULT_LIMITS = Limits()

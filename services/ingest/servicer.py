@@ -33,6 +33,7 @@ from services.ingest.validate import Refused, check_upsert
 
 MAX_EVENTS = 10_000
 MAX_ROWS = 200_000
+MAX_COLUMNS = 10_000
 MAX_JSON_BYTES = 32 << 20
 MAX_CUSTOMERS = 10_000
 
@@ -76,6 +77,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.SendEventColumnsResponse:
         """Append a columnar batch."""
         _check_size(len(request.customer_ids), MAX_ROWS, "rows", "customer_ids")
+        _check_size(len(request.columns), MAX_COLUMNS, "columns", "columns")
         receipt = await self._send(request, lambda: collect_columns(request, self._clock()))
         return ingest_pb2.SendEventColumnsResponse(duplicates=receipt.duplicates, **self._outcome(receipt))
 

@@ -155,6 +155,7 @@ def _groups(distinct: list[bytes]) -> tuple[list[_Group], NDArray[np.uint32], ND
             if group is None:
                 group = _Group(len(groups), attribute, type(value), [])
                 groups[attribute, group.kind] = group
+                validate.check_attributes(len(groups))
             if group.kind is float:
                 value = _pack(value)
                 if entry == _number_entry(attribute, value):

@@ -132,6 +132,7 @@ def _by_attribute(data: list[dict[str, Any]]) -> dict[str, Cells]:
             cells = found[name]
             cells.rows.append(places)
             cells.values.append(values)
+        validate.check_attributes(len(found))
     return found
 
 

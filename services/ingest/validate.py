@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+from libs.errors import Invalid
 from libs.events.batch import Scalar, Upsert
 from libs.events.commit import Refusal
 from libs.instants import parse_date
 
 MAX_NAME_BYTES = 256
+MAX_ATTRIBUTES = 20_000
+"""Different attributes of one request, before any of them costs a column."""
 PLACEHOLDERS = frozenset({"None", "null", "undefined", "NaN"})
 """What programs write where a customer id is missing; kept, it would merge strangers into one customer."""
 SUSPECT_NAMES = PLACEHOLDERS | {""}
@@ -57,6 +60,14 @@ def check_event_type(event_type: str) -> None:
 def check_event_id(event_id: str) -> None:
     """Raise `Refused` for an event id that is too long."""
     _check_bytes("event_id", event_id, "event_id")
+
+
+def check_attributes(attributes: int) -> None:
+    """Raise `Invalid` for a request with too many different attributes."""
+    if attributes > MAX_ATTRIBUTES:
+        raise Invalid(
+            "BATCH_TOO_LARGE", f"at most {MAX_ATTRIBUTES} different attributes are taken at once; split them"
+        )
 
 
 def check_time(time: int) -> None:

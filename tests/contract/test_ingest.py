@@ -283,11 +283,16 @@ def test_too_many_at_once_are_refused_whole(api: Client, monkeypatch: pytest.Mon
     monkeypatch.setattr(servicer, "MAX_EVENTS", 2)
     monkeypatch.setattr(servicer, "MAX_ROWS", 2)
     monkeypatch.setattr(servicer, "MAX_CUSTOMERS", 2)
+    monkeypatch.setattr(servicer, "MAX_COLUMNS", 2)
     three = [event()] * 3
     for method, request in (
         ("SendEvents", {"events": three}),
         ("SendEventsJson", lines(*three)),
         ("SendEventColumns", {"customerIds": ["a"] * 3, "eventTypes": ["view"]}),
+        (
+            "SendEventColumns",
+            {"customerIds": ["a"], "eventTypes": ["view"], "columns": [{"attribute": "a"}] * 3},
+        ),
         ("UpsertCustomers", {"customers": [{"customerId": "a"}] * 3}),
     ):
         failed = api.failure(method, request)

@@ -181,7 +181,9 @@ def _index(engine: Engine, log: EventLog) -> list[str]:
     known = answers(theirs)
     if answers(mine) != known:
         wrong.append("an index of files answers otherwise than one made anew")
-    if engine.wants_compaction():  # killed between the log's blanking and the files': masked until a start does this
+    if (
+        engine.wants_compaction()
+    ):  # killed between the log's blanking and the files': masked until a start does this
         engine.compact()
         mine = engine.snapshot()
         if answers(mine) != known:

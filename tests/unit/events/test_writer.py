@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from libs import failpoints
-from libs.errors import Invalid, Overloaded, Unavailable
+from libs.errors import Invalid, Overloaded, Refused, Unavailable
 from libs.events import commit, writer
 from libs.events.batch import Upsert
 from libs.events.commit import Committer, Receipt, Refusal, Submission
@@ -127,6 +127,24 @@ def test_past_the_bound_of_bytes_senders_are_told_to_wait_whatever_they_send(
             assert submit.submit(each).result(TIMEOUT).accepted == 1
             while submit.waiting:
                 pass
+
+
+def test_a_project_has_so_many_names_and_what_brings_more_is_refused_whole(
+    tmp_path: Path, clock: StepClock
+) -> None:
+    def upsert(*attributes: str) -> Submission:
+        return Submission(upserts=[Upsert("a", dict.fromkeys(attributes, 1.0))])
+
+    with written(tmp_path, clock, most_names=6) as (log, submit):
+        assert submit.submit(submission(("a", ""))).result(TIMEOUT).accepted == 1
+        assert submit.submit(upsert("x")).result(TIMEOUT).accepted == 1
+        known, end = len(log.names), log.end()
+        assert known < 6
+        with pytest.raises(Refused, match="may have 6 in all"):
+            submit.submit(upsert("x", *map(str, range(7 - known))))
+        assert (len(log.names), log.end()) == (known, end)
+        assert submit.submit(upsert("x", *map(str, range(6 - known)))).result(TIMEOUT).accepted == 1
+        assert submit.submit(upsert("x")).result(TIMEOUT).accepted == 1, "what is known is still taken"
 
 
 def test_a_repeated_request_gets_the_first_receipt_and_writes_nothing(

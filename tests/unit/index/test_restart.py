@@ -11,6 +11,7 @@ from libs.engine import Engine
 from libs.events.batch import Batch, Column, Kind, Strings
 from libs.events.commit import Submission
 from libs.events.log import EventLog
+from libs.index import index
 from libs.index.calendar import Calendar
 from libs.index.loading import rebuild
 from libs.index.plan import EVER, Did
@@ -118,6 +119,17 @@ def test_after_a_clean_stop_nothing_is_replayed(opening: Opening, closed: list[l
     assert all(segment.name for segment in segments(again))
     send(again, 6)
     assert answers(again) != closed
+
+
+def test_tails_that_take_much_memory_are_sealed_however_few_their_events(
+    opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = opening(seal_rows=10**6)
+    send(engine, 0)
+    assert tail_rows(engine) == ROWS
+    monkeypatch.setattr(index, "TAIL_BYTES", 1000)
+    send(engine, 1)
+    assert tail_rows(engine) == 0
 
 
 def test_after_a_crash_what_was_not_sealed_is_replayed(opening: Opening) -> None:

@@ -8,8 +8,10 @@ from google.protobuf import struct_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from libs.errors import Invalid
 from libs.gen.cohort.v1 import event_pb2, ingest_pb2
 from services.ingest import lines as ingest_lines
+from services.ingest import validate
 from services.ingest.lines import collect_lines
 from services.ingest.rows import collect_events
 from services.ingest.structs import decode_entry, raw_events, scalars
@@ -215,3 +217,18 @@ def test_nothing_gives_an_empty_batch() -> None:
         collect_lines(b"\n\n", ARRIVAL),
     ):
         assert (batch.rows, batch.columns, refused) == (0, [], [])
+
+
+def test_a_request_with_too_many_different_attributes_is_refused_before_they_cost_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(validate, "MAX_ATTRIBUTES", 3)
+    events = [("c", "view", ARRIVAL, "", {f"a{number}": 1.0, "same": 2.0}) for number in range(3)]
+    ways = (
+        lambda rows: collect_events(ingest_pb2.SendEventsRequest(events=list(map(message, rows))), ARRIVAL),
+        lambda rows: collect_lines(b"\n".join(map(line, rows)), ARRIVAL),
+    )
+    for collect in ways:
+        assert collect(events[:2])[0].rows == 2
+        with pytest.raises(Invalid, match="at most 3 different attributes"):
+            collect(events)

@@ -29,7 +29,9 @@ class IngestServiceStub:
     """Takes events and customer data. What it acknowledges is on disk, and every Run started afterwards sees it.
 
     Every RPC can answer UNAUTHENTICATED (no valid API key), INVALID_ARGUMENT MALFORMED_MESSAGE (bytes that
-    are no such message), RESOURCE_EXHAUSTED (overload, or a full disk) and UNAVAILABLE (shutting down).
+    are no such message), RESOURCE_EXHAUSTED (overload, or a full disk) and UNAVAILABLE (shutting down). What takes
+    events or customer data can answer FAILED_PRECONDITION: TOO_MANY_NAMES where the project would have more event
+    types and attributes than the server lets it; nothing of the request is kept then.
     """
 
     def __init__(self, channel):
@@ -99,7 +101,9 @@ class IngestServiceServicer:
     """Takes events and customer data. What it acknowledges is on disk, and every Run started afterwards sees it.
 
     Every RPC can answer UNAUTHENTICATED (no valid API key), INVALID_ARGUMENT MALFORMED_MESSAGE (bytes that
-    are no such message), RESOURCE_EXHAUSTED (overload, or a full disk) and UNAVAILABLE (shutting down).
+    are no such message), RESOURCE_EXHAUSTED (overload, or a full disk) and UNAVAILABLE (shutting down). What takes
+    events or customer data can answer FAILED_PRECONDITION: TOO_MANY_NAMES where the project would have more event
+    types and attributes than the server lets it; nothing of the request is kept then.
     """
 
     def SendEvents(self, request, context):
@@ -262,7 +266,9 @@ class IngestService:
     """Takes events and customer data. What it acknowledges is on disk, and every Run started afterwards sees it.
 
     Every RPC can answer UNAUTHENTICATED (no valid API key), INVALID_ARGUMENT MALFORMED_MESSAGE (bytes that
-    are no such message), RESOURCE_EXHAUSTED (overload, or a full disk) and UNAVAILABLE (shutting down).
+    are no such message), RESOURCE_EXHAUSTED (overload, or a full disk) and UNAVAILABLE (shutting down). What takes
+    events or customer data can answer FAILED_PRECONDITION: TOO_MANY_NAMES where the project would have more event
+    types and attributes than the server lets it; nothing of the request is kept then.
     """
 
     @staticmethod
