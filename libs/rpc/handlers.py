@@ -15,7 +15,8 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from libs.errors import Invalid, NotBuilt
-from libs.rpc.door import Door
+from libs.rpc.access import caller
+from libs.rpc.door import Door, Names
 from libs.rpc.errors import Context
 from libs.rpc.limits import Limits
 
@@ -80,7 +81,7 @@ def _unary(behaviour: Callable[..., Awaitable[Message]], decode: Decode, doors: 
     door = doors.calls
 
     async def serve(context: Context) -> None:
-        async with door.turn(context.peer()):
+        async with door.turn(_who(context)):
             request = await _receive(context, door, decode)
             response = await behaviour(request, context)
             await door.patiently(context.write(response.SerializeToString()))
@@ -92,7 +93,7 @@ def _stream(behaviour: Callable[..., AsyncGenerator[Message]], decode: Decode, d
     door = doors.streams
 
     async def serve(context: Context) -> None:
-        async with door.turn(context.peer()):
+        async with door.turn(_who(context)):
             request = await _receive(context, door, decode)
             async with aclosing(behaviour(request, context)) as responses:
                 async for response in responses:
@@ -106,11 +107,11 @@ def _streams_in(behaviour: Callable[..., AsyncGenerator[Message]], decode: Decod
     door = doors.streams_in
 
     async def serve(context: Context) -> None:
-        async with door.turn(context.peer()), AsyncExitStack() as turn:
+        async with door.turn(_who(context)), AsyncExitStack() as turn:
 
             async def requests() -> AsyncIterator[Message]:
                 while (data := await door.patiently(context.read(), idle=True)) is not grpc.aio.EOF:
-                    await turn.enter_async_context(doors.calls.turn(context.peer()))
+                    await turn.enter_async_context(doors.calls.turn(_who(context)))
                     yield decode(data)
 
             async with aclosing(behaviour(requests(), context)) as responses:
@@ -126,6 +127,12 @@ def _not_built(method: MethodDescriptor) -> Serve:
         raise NotBuilt("NOT_BUILT_YET", f"this version of Cohort does not serve {method.name} yet")
 
     return serve
+
+
+def _who(context: Context) -> Names:
+    """Return by what calls take turns. Those of an operator's secret, or of no key, share the key of no name."""
+    who = caller()
+    return (who.project_id, who.key_id, context.peer())
 
 
 async def _receive(context: Context, door: Door, decode: Decode) -> Message:

@@ -24,6 +24,7 @@ from libs.gen.cohort.v1 import (
     sync_pb2_grpc,
 )
 from libs.rpc.access import Keys
+from libs.rpc.limits import DEFAULT_LIMITS, Limits
 from libs.rpc.metrics import Calls
 from libs.rpc.server import Server
 
@@ -89,6 +90,7 @@ def serving(
     services: Iterable[tuple[ServiceDescriptor, object]],
     keys: Keys | None = None,
     calls: Calls | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[str]:
     """Serve services on a free port, from a thread with a loop of its own; yields HOST:PORT."""
     loop = asyncio.new_event_loop()
@@ -99,7 +101,7 @@ def serving(
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
 
     async def start() -> tuple[Server, int]:
-        server = Server("127.0.0.1:0", keys, calls)
+        server = Server("127.0.0.1:0", keys, calls, limits=limits)
         for service, servicer in services:
             server.add(service, servicer)
         port = await server.start()

@@ -16,7 +16,7 @@ def door(places: int, waiting: int = 100, patience: float = HOUR, stalled: float
 
 
 class Callers:
-    """Calls that come in, say so, and stay until they are let go."""
+    """Calls that come in, say so, and stay until they are let go. A name is its caller's, and a number."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -31,7 +31,7 @@ class Callers:
             await settled()
 
     async def _call(self, name: str) -> None:
-        async with self._door.turn(name[0]):
+        async with self._door.turn(tuple(name[:-1])):
             self.inside.append(name)
             await self._go[name].wait()
 
@@ -57,6 +57,24 @@ async def test_callers_take_turns_however_many_calls_one_of_them_has() -> None:
     for _ in range(6):
         await callers.go(callers.inside[-1])
     assert callers.inside == ["a1", "a2", "b1", "c1", "a3", "a4"]
+
+
+async def test_projects_take_turns_then_their_keys_then_connections() -> None:
+    callers = Callers(door(1))
+    await callers.come("zzz1", "pax1", "pax2", "pay1", "paz1", "pbx1", "pbx2", "qcx1", "qcx2")
+    for _ in range(9):
+        await callers.go(callers.inside[-1])
+    assert callers.inside == ["zzz1", "pax1", "qcx1", "pbx1", "qcx2", "pay1", "pbx2", "paz1", "pax2"]
+
+
+async def test_who_hangs_up_leaves_the_turns_of_others_as_they_were() -> None:
+    callers = Callers(door(1))
+    await callers.come("zzz1", "pax1", "pax2", "pay1", "pbx1", "qcx1")
+    for name in ("pax1", "pax2", "qcx1"):
+        await callers.hang_up(name)
+    for _ in range(3):
+        await callers.go(callers.inside[-1])
+    assert callers.inside == ["zzz1", "pay1", "pbx1"]
 
 
 async def test_past_the_queue_calls_are_refused_until_somebody_leaves() -> None:
@@ -90,7 +108,7 @@ async def test_those_who_hang_up_leave_the_queue_and_give_back_their_place() -> 
 
 async def test_who_is_let_in_and_hangs_up_at_once_gives_the_place_on() -> None:
     entrance = door(1)
-    async with entrance.turn("a"):
+    async with entrance.turn(("a",)):
         never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         hasty = asyncio.create_task(patient(entrance, "b", never))
         await settled()
@@ -100,7 +118,7 @@ async def test_who_is_let_in_and_hangs_up_at_once_gives_the_place_on() -> None:
 
 
 async def patient(door: Door, caller: str, step: Any, *, idle: bool = False) -> Any:
-    async with door.turn(caller):
+    async with door.turn((caller,)):
         return await door.patiently(step, idle=idle)
 
 
