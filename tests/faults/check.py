@@ -30,6 +30,7 @@ from libs.index.plan import EVER, Did
 from libs.index.segment import Segment
 from libs.index.snapshot import Snapshot
 from libs.index.store import Entry
+from services.cohort.store import CohortStore
 from tests.faults.load import BRANDS, TYPES, Client
 
 NEVER_SEALED = 10**9
@@ -62,6 +63,21 @@ def check(folder: Path, clients: Sequence[Client]) -> Verdict:
 def _blocks(log: EventLog) -> Iterator[Block]:
     for changes in log.changes(Position()):
         yield from changes.blocks
+
+
+def check_cohorts(folder: Path, clients: Sequence[Client]) -> list[str]:
+    """Compare the saved cohorts in a folder with what their clients know."""
+    store = CohortStore(folder)
+    try:
+        there = {cohort.name for cohort in store.cohorts().values()}
+    finally:
+        store.close()
+    wrong = []
+    for client in clients:
+        mine = {name for name in there if name.startswith(f"{client.name}-")}
+        if mine not in (client.cohorts(client.acknowledged), client.cohorts(client.sent)):
+            wrong.append(f"the saved cohorts of client {client.name} are {sorted(mine)}")
+    return wrong
 
 
 def numbers_there(log: EventLog) -> Counter[int]:

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -21,6 +21,7 @@ from libs.gen.cohort.v1 import (
     event_pb2,
     ingest_pb2,
     ingest_pb2_grpc,
+    rule_pb2,
 )
 from libs.rpc.client import connect
 
@@ -38,8 +39,8 @@ DEADLINE = 20
 class Client:
     """One writer: its requests are numbered from 0; those below `acknowledged` were, the next may have been.
 
-    Of three requests one has event ids, one a request id, one both; each fourth is an upsert, each sixteenth erases
-    a customer.
+    Of three requests one has event ids, one a request id, one both; each fourth is an upsert. Of sixteen one erases
+    a customer, one saves a cohort and one deletes it.
     """
 
     name: str
@@ -47,13 +48,15 @@ class Client:
     sent: int = 0
     refused: int = 0
     """How often the server, alive, refused for want of room or because the disk failed."""
+    saved: dict[int, str] = field(default_factory=dict)
+    """The ids of the cohorts saved, by request."""
 
     def numbers(self, request: int) -> list[int]:
-        """Return the numbers of the events of a request that are to be there; none of an upsert or an erasure.
+        """Return the numbers of the events that a request has and that are to be there.
 
         One that may have been erased since is left out.
         """
-        if is_upsert(request) or is_erasure(request):
+        if is_upsert(request) or is_erasure(request) or is_about_cohorts(request):
             return []
         return [self.number(request, row) for row in range(self.may_be_gone(request), ROWS)]
 
@@ -79,6 +82,13 @@ class Client:
         if is_erasure(request):
             gone = [self.newcomer(request - ERASED_AGO)]
             return ingest_pb2.DeleteCustomersRequest(customer_ids=gone, request_id=f"{self.name}-{request}")
+        if request % 16 == 6:
+            did = rule_pb2.Rule(did=rule_pb2.Did(event_type="view"))
+            cohort = cohort_pb2.Cohort(name=f"{self.name}-{request}", rule=did)
+            return cohort_pb2.CreateCohortRequest(cohort=cohort, request_id=f"{self.name}-{request}")
+        if request % 16 == 14:
+            saved = self.saved[request - 8]
+            return cohort_pb2.DeleteCohortRequest(cohort_id=saved, request_id=f"{self.name}-{request}")
         if is_upsert(request):
             customers = [upsert(self.profile(request, which), request) for which in range(3)]
             return ingest_pb2.UpsertCustomersRequest(customers=customers, request_id=request_id)
@@ -93,6 +103,20 @@ class Client:
             event.data.update({"n": number, "brand": chance.choice(BRANDS), "price": chance.randrange(9)})
             events.append(event)
         return ingest_pb2.SendEventsRequest(events=events, request_id=request_id)
+
+    def cohorts(self, requests: int) -> set[str]:
+        """Return the names of the cohorts there are behind so many requests."""
+        return {f"{self.name}-{each}" for each in range(requests) if each % 16 == 6 and each + 8 >= requests}
+
+    def acknowledge(self, answer: Any) -> None:
+        """Take in the answer of a request."""
+        if isinstance(answer, cohort_pb2.CreateCohortResponse):
+            self.saved[self.acknowledged] = answer.cohort.cohort_id
+        elif isinstance(answer, ingest_pb2.SendEventsResponse):
+            assert answer.accepted + answer.duplicates == ROWS, answer
+        elif isinstance(answer, ingest_pb2.UpsertCustomersResponse):
+            assert answer.accepted == 3, answer
+        self.acknowledged += 1
 
     def profile(self, request: int, which: int) -> str:
         """Return one of the customers whom an upsert of this client sets."""
@@ -117,6 +141,11 @@ def is_erasure(request: int) -> bool:
     return request % 16 == 13
 
 
+def is_about_cohorts(request: int) -> bool:
+    """Say whether a request saves or deletes a cohort."""
+    return request % 8 == 6
+
+
 def upsert(customer_id: str, request: int) -> Any:
     """Return a customer with three attributes, one a kind, which all say the same number."""
     customer = event_pb2.Customer(customer_id=customer_id)
@@ -124,35 +153,39 @@ def upsert(customer_id: str, request: int) -> Any:
     return customer
 
 
+class Stubs:
+    """The services of a server."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._stubs: list[Any] = [
+            ingest_pb2_grpc.IngestServiceStub(channel),
+            cohort_pb2_grpc.CohortServiceStub(channel),
+            admin_pb2_grpc.AdminServiceStub(channel),
+        ]
+
+    def send(self, message: Any) -> Any:
+        """Send a request, by the call it is for."""
+        name = type(message).__name__.removesuffix("Request")
+        [call] = (getattr(stub, name) for stub in self._stubs if hasattr(stub, name))
+        return call(message, timeout=DEADLINE)
+
+
 def write(target: str, client: Client, until: threading.Event) -> None:
     """Send until the server is gone or the time is up, one request after the other; compact behind an erasure."""
     with connect(target) as channel:
-        stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
-        admin: Any = admin_pb2_grpc.AdminServiceStub(channel)
+        stubs = Stubs(channel)
         while not until.is_set():
             message = client.message(client.acknowledged)
             client.sent = client.acknowledged + 1
             try:
-                answer = send(stub, message)
-                if is_erasure(client.acknowledged):
-                    client.acknowledged += 1
-                    admin.Compact(admin_pb2.CompactRequest(), timeout=DEADLINE)
-                    continue
+                client.acknowledge(stubs.send(message))
+                if isinstance(message, ingest_pb2.DeleteCustomersRequest):
+                    stubs.send(admin_pb2.CompactRequest())
             except grpc.RpcError as error:
                 if not _alive(error):
                     return
                 client.refused += 1
                 time.sleep(0.01)  # what a client does that is asked to come again later
-                continue
-            done = answer.accepted + getattr(answer, "duplicates", 0)
-            assert done == (3 if is_upsert(client.acknowledged) else ROWS), answer
-            client.acknowledged += 1
-
-
-def send(stub: Any, message: Any) -> Any:
-    """Send a request, by the call it is for."""
-    kind = type(message).__name__.removesuffix("Request")
-    return getattr(stub, kind)(message, timeout=DEADLINE)
 
 
 def read(target: str, until: threading.Event) -> None:
@@ -180,11 +213,11 @@ def _alive(error: Any) -> bool:
 def repeat(target: str, clients: Sequence[Client]) -> None:
     """Send what was acknowledged and has ids again; and what was not, for the first time or again."""
     with connect(target) as channel:
-        stub: Any = ingest_pb2_grpc.IngestServiceStub(channel)
+        stubs = Stubs(channel)
         for client in clients:
             for request in range(client.sent):
                 if not client.numbers(request) or client.may_be_gone(request):
                     continue  # a later upsert or erasure of the same customers may have come: this would undo it
-                send(stub, client.message(request))
+                stubs.send(client.message(request))
             if client.sent > client.acknowledged and client.numbers(client.acknowledged):
                 client.acknowledged = client.sent

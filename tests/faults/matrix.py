@@ -22,7 +22,7 @@ from pathlib import Path
 
 from libs import failpoints
 from tests.faults import load
-from tests.faults.check import Verdict, check
+from tests.faults.check import Verdict, check, check_cohorts
 from tests.faults.load import Client
 from tests.faults.server import Server
 
@@ -32,8 +32,8 @@ RUN_SECONDS = 6.0
 POLL_SECONDS = 0.05
 OFTEN = ("dictionary", "profile", "block", "request", "commit", "committed", "answer")
 """Steps of every commit."""
-ELSEWHERE = ("cohort", "delivered", "delivered.committed")
-"""Steps of the other services: `tests/faults/test_sync_kill.py` and `make faults-sync` have those of sync."""
+ELSEWHERE = ("delivered", "delivered.committed")
+"""Steps of the sync service: `tests/faults/test_sync_kill.py` and `make faults-sync` have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,9 @@ def try_fault(fault: Fault, times: int, folder: Path, chance: random.Random) -> 
         # A merge in a process of its own outlives the server, and its unfinished file goes while we copy.
         shutil.copytree(data / "events" / "default", copy, ignore=shutil.ignore_patterns("*.tmp"))
         line.note(check(copy, clients))
+        shutil.rmtree(copy)
+        shutil.copytree(data / "cohort", copy)
+        line.wrong += check_cohorts(copy, clients)
         shutil.rmtree(copy)
     if line.clean:
         repeat(data, clients, line)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from libs import failpoints
-from tests.faults.check import check
+from tests.faults.check import check, check_cohorts
 from tests.faults.load import Client
 from tests.faults.matrix import Fault, Line, repeat, run, try_fault
 
@@ -42,6 +42,8 @@ def test_a_check_finds_what_is_lost_doubled_and_halved(tmp_path: Path) -> None:
     run(line.fault, tmp_path / "data", clients, random.Random(3), line)
     folder = tmp_path / "data" / "events" / "default"
     assert check(folder, clients).lost == 0
+    assert check_cohorts(tmp_path / "data" / "cohort", clients) == []
+    assert check_cohorts(tmp_path / "data" / "cohort", [Client("0", 7 + (16 << 10), 7 + (16 << 10))])
     clients[0].acknowledged += 8
     clients[0].sent = clients[0].acknowledged
     assert check(folder, clients).lost > 0
