@@ -256,6 +256,10 @@ class Engine:
         taken = (writer.intake, writer.waiting) if writer else (None, None)
         return Status(end.revision, behind, parts, *taken)
 
+    def log_bytes(self) -> int:
+        """Return the bytes in use in the event log: events, profiles, dictionaries and what belongs to them."""
+        return self._log.environment.used_bytes()
+
     def why_not_writable(self) -> str:
         """Say why events would not be written; "" where they would. After trouble it tries to write, 1 MB."""
         if self._writer is None:

@@ -34,6 +34,10 @@ class Opened(Generic[T]):
         """Return those that are open, in the order of their opening."""
         return list(self._open.values())
 
+    def found(self, project_id: str) -> T | None:
+        """Return what is open of a project; None where nothing is."""
+        return self._open.get(project_id)
+
     async def open(self, project: Project) -> T:
         """Open a project where it is not, and return it. Raises what opening raises."""
         async with self._locks.setdefault(project.project_id, asyncio.Lock()):

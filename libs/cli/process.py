@@ -37,7 +37,7 @@ from libs.storage.directory import Directory, ensure_default
 from libs.storage.environment import Absent, WriterLock
 from libs.storage.key_use import KeyUse
 from libs.storage.master_key import MasterKey, Masters
-from libs.storage.projects import DEFAULT, Project, log_folder, root_of
+from libs.storage.projects import DEFAULT, Project, Quota, log_folder, root_of
 from libs.zones import ZoneInfo
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
@@ -202,7 +202,9 @@ class Process:
         self.stack.callback(self.engines.remove, project.project_id)
         data = Data(engine)
         if ingest:
-            data.servicers[IngestServicer] = IngestServicer(engine, self.clock)
+            data.servicers[IngestServicer] = IngestServicer(
+                engine, self.clock, partial(self._quota, project.project_id)
+            )
             data.servicers[AdminServicer] = AdminServicer(
                 engine,
                 self.directory,
@@ -211,6 +213,7 @@ class Process:
                 calls=self.calls.summaries,
                 services=lambda: self.readiness.reasons,
                 opened=self._made,
+                log_bytes=self._log_bytes,
             )
         if cohort:
             store = CohortStore(root_of(self.options.data_dir, project.project_id) / "cohort")
@@ -232,6 +235,15 @@ class Process:
         )
         engine.snapshot()
         return engine
+
+    def _quota(self, project_id: str) -> Quota:
+        """Return what a project may take, as it is now."""
+        return self.directory.contents().projects[project_id].quota
+
+    def _log_bytes(self, project_id: str) -> int | None:
+        """Return what a project's log takes; None where it is not open."""
+        data = self.data.found(project_id)
+        return data.engine.log_bytes() if data else None
 
     async def _made(self, project_id: str) -> None:
         """Open a project that was just made, so that there is a log for others to read."""

@@ -42,7 +42,8 @@ _RPCS = {
     "AdminService": {
         Scope.READ: "GetStatus",
         Scope.MANAGE: "Compact",
-        Scope.ADMIN: "CreateApiKey ListApiKeys RevokeApiKey CreateProject ListProjects GetProject",
+        Scope.ADMIN: "CreateApiKey ListApiKeys RevokeApiKey CreateProject UpdateProject ListProjects "
+        "GetProject",
     },
     # Served by plug-ins, whose keys are their own; here for plug-ins that are built on `libs.rpc`.
     "DestinationService": {Scope.MANAGE: "Describe OpenAudience ApplyBatch CloseRun"},

@@ -8,7 +8,7 @@ has the data anyway, and each start of ingest makes it anew.
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,11 @@ def new_secret() -> str:
 def digest_of(secret: str | bytes) -> bytes:
     """Return what is kept of a secret, (32,) bytes."""
     return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).digest()
+
+
+def count_keys(keys: Iterable[ApiKey], project_id: str) -> int:
+    """Return how many of some keys count as a project's: not revoked, and no operator's."""
+    return sum(k.project_id == project_id and k.revoke_time is None and not k.operator for k in keys)
 
 
 class Directory:
@@ -173,6 +178,11 @@ class Change:
         wanted = key_id.encode()
         found = self._txn.get(wanted, db=self._environment["keys"]) if 0 < len(wanted) < 64 else None
         return msgspec.json.decode(found, type=ApiKey) if found else None
+
+    def count_keys(self, project_id: str) -> int:
+        """Return how many keys of a project are not revoked; an operator's do not count."""
+        found = scan(self._txn, self._environment["keys"])
+        return count_keys((msgspec.json.decode(value, type=ApiKey) for _, value in found), project_id)
 
     def put_key(self, key: ApiKey) -> None:
         """Keep a key as it is now."""

@@ -310,6 +310,14 @@ class Environment:
                     txn.delete(UNWIPED, db=self._meta)
         return wiped
 
+    def used_bytes(self) -> int:
+        """Return the bytes of pages that hold something now; the file also has free ones, to be filled again."""
+        with self.read() as txn:
+            stats = [txn.stat(db=table) for table in (self._meta, *self._tables.values())]
+        kinds = ("branch_pages", "leaf_pages", "overflow_pages")
+        pages: int = sum(stat[kind] for stat in stats for kind in kinds)
+        return pages * int(stats[0]["psize"])
+
     def disk_bytes(self) -> int:
         """Return what the data file takes on disk: it is sparse."""
         return (self.folder / "data.mdb").stat().st_blocks * 512

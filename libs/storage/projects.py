@@ -14,14 +14,26 @@ VERSION = 1
 DEFAULT = "default"
 
 
+class Quota(msgspec.Struct, frozen=True):
+    """What a project may take of its server; None: no limit. Numbers are 1 or more."""
+
+    events_per_second: int | None = None
+    """Events and customers sent in a second."""
+    log_bytes: int | None = None
+    """Bytes in use in the event log."""
+    api_keys: int | None = None
+    """API keys that are not revoked."""
+
+
 class Project(msgspec.Struct, frozen=True):
-    """The settings of a project: its id, its IANA time zone, when it was made (ms)."""
+    """The settings of a project: its id, its IANA time zone, when it was made (ms), and its limits."""
 
     project_id: str
     time_zone: str
     create_time: int
     dedupe_window: int = 7 * 24 * 3600 * 1000
     """How long (ms) after its arrival an event's id is remembered."""
+    quota: Quota = Quota()
 
     @property
     def zone(self) -> ZoneInfo:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import msgspec
 from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 
@@ -16,17 +17,28 @@ from libs.rpc.access import Caller, caller, no_such_project
 from libs.rpc.errors import Context
 from libs.rpc.metrics import CallSummary
 from libs.rpc.pages import Pages, page_size
-from libs.storage.directory import ApiKey, Change, Directory, Mutation
+from libs.storage.directory import ApiKey, Change, Directory, Mutation, count_keys
 from libs.storage.key_use import KeyUse
-from libs.storage.projects import Project
+from libs.storage.projects import Project, Quota
 from libs.storage.requests import check_id, fingerprint
 from libs.version import program_version
 from services.ingest.keys import made, revoked, shows
-from services.ingest.projects import add_project, new_project
+from services.ingest.projects import (
+    LIMITS,
+    add_project,
+    changed_quota,
+    check_quota,
+    check_room_for_key,
+    new_project,
+)
 
 
 async def _nothing(project_id: str) -> None:
     pass
+
+
+def _unknown(project_id: str) -> int | None:
+    return None
 
 
 class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
@@ -42,12 +54,15 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         calls: Callable[[], Sequence[CallSummary]] = tuple,
         services: Callable[[], Mapping[str, str]] = dict,
         opened: Callable[[str], Awaitable[None]] = _nothing,
+        log_bytes: Callable[[str], int | None] = _unknown,
     ) -> None:
         """Take what it tells of, calls and why services do not serve ("" for those that do) included.
 
-        `opened` opens a project that was just made.
+        `opened` opens a project that was just made; `log_bytes` says what a project's log takes, None where that is
+        not known.
         """
         self._opened = opened
+        self._log_bytes = log_bytes
         self._engine = engine
         self._directory = directory
         self._use = use
@@ -67,6 +82,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         )
 
         def change(changes: Change) -> tuple[bytes, bytes]:
+            check_room_for_key(changes, project_id)
             kept = changes.add_key(key)
             response = admin_pb2.CreateApiKeyResponse(api_key=write_key(kept, None))
             repeated = response.SerializeToString()
@@ -124,11 +140,12 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.CreateProjectRequest, context: Context
     ) -> admin_pb2.CreateProjectResponse:
         """Make a project."""
-        if not caller().operator:
-            raise Denied("OPERATOR_ONLY", "projects are made with a key of the operator")
+        _check_operator("made")
         sent = request.project
         window = sent.dedupe_window.ToMilliseconds() if sent.HasField("dedupe_window") else None
-        project = new_project(sent.project_id, sent.time_zone, window, self._clock())
+        project = new_project(
+            sent.project_id, sent.time_zone, window, self._clock(), _read_quota(sent.limits)
+        )
 
         def change(changes: Change) -> tuple[bytes, bytes]:
             add_project(changes, project)
@@ -138,6 +155,27 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         done = await self._mutate(request, change)
         await self._opened(project.project_id)
         return admin_pb2.CreateProjectResponse.FromString(done)
+
+    async def UpdateProject(
+        self, request: admin_pb2.UpdateProjectRequest, context: Context
+    ) -> admin_pb2.UpdateProjectResponse:
+        """Set or lift limits of a project."""
+        _check_operator("changed")
+        project_id = self._visible(request.project.project_id)
+        wanted = _read_quota(request.project.limits)
+
+        def change(changes: Change) -> tuple[bytes, bytes]:
+            before = changes.project(project_id)
+            if before is None:
+                raise no_such_project()
+            quota = check_quota(changed_quota(before.quota, wanted, request.update_mask.paths))
+            project = msgspec.structs.replace(before, quota=quota)
+            changes.put_project(project)
+            response = admin_pb2.UpdateProjectResponse(project=_write_project(project))
+            return (response.SerializeToString(),) * 2
+
+        done = await self._mutate(request, change)
+        return admin_pb2.UpdateProjectResponse.FromString(done)
 
     async def ListProjects(
         self, request: admin_pb2.ListProjectsRequest, context: Context
@@ -154,7 +192,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             token = self._projects.keep(request, projects) if len(projects) > limit else b""
         stop = min(first + limit, len(projects))
         return admin_pb2.ListProjectsResponse(
-            projects=map(_write_project, projects[first:stop]),
+            projects=await asyncio.to_thread(self._with_usage, projects[first:stop]),
             next_page_token=self._projects.token(token, stop) if stop < len(projects) else "",
         )
 
@@ -163,7 +201,8 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
     ) -> admin_pb2.GetProjectResponse:
         """Show a project."""
         found = self._directory.contents().projects[self._visible(request.project_id)]
-        return admin_pb2.GetProjectResponse(project=_write_project(found))
+        (shown,) = await asyncio.to_thread(self._with_usage, [found])
+        return admin_pb2.GetProjectResponse(project=shown)
 
     async def GetStatus(
         self, request: admin_pb2.GetStatusRequest, context: Context
@@ -186,6 +225,19 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
             response.services.add(service=service, serving=not reason, reason=reason)
         return response
 
+    def _with_usage(self, projects: Sequence[Project]) -> list[admin_pb2.Project]:
+        """Write projects with what they take now."""
+        keys = self._directory.contents().keys
+        shown = []
+        for project in projects:
+            written = _write_project(project)
+            written.usage.api_keys = count_keys(keys, project.project_id)
+            taken = self._log_bytes(project.project_id)
+            if taken is not None:
+                written.usage.log_bytes = taken
+            shown.append(written)
+        return shown
+
     def _visible(self, project_id: str) -> str:
         """Return the project that a request means. Raises `Missing` for one its caller may not know of."""
         who = caller()
@@ -199,6 +251,11 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         check_id(request_id)
         key = (f"{_owner(caller())}/{request_id}", fingerprint(request)) if request_id else None
         return await asyncio.to_thread(self._directory.mutate, key, self._clock(), change)
+
+
+def _check_operator(done: str) -> None:
+    if not caller().operator:
+        raise Denied("OPERATOR_ONLY", f"projects are {done} with a key of the operator")
 
 
 def _owner(who: Caller) -> str:
@@ -231,7 +288,15 @@ def _write_project(project: Project) -> admin_pb2.Project:
     written = admin_pb2.Project(project_id=project.project_id, time_zone=project.time_zone)
     written.dedupe_window.FromMilliseconds(project.dedupe_window)
     _set(written.create_time, project.create_time)
+    limits = msgspec.structs.asdict(project.quota)
+    set_limits = {name: value for name, value in limits.items() if value is not None}
+    if set_limits:
+        written.limits.CopyFrom(admin_pb2.ProjectLimits(**set_limits))
     return written
+
+
+def _read_quota(sent: admin_pb2.ProjectLimits) -> Quota:
+    return Quota(**{name: getattr(sent, name) for name in LIMITS if sent.HasField(name)})
 
 
 def _intake(taken: Intake, waiting: int) -> admin_pb2.Intake:

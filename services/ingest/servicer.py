@@ -22,7 +22,9 @@ from libs.index.snapshot import Snapshot
 from libs.rpc.errors import Context
 from libs.rpc.pages import Pages, page_size
 from libs.rpc.values import struct
+from libs.storage.projects import Quota
 from libs.storage.requests import check_id, fingerprint
+from services.ingest.allowance import Allowance
 from services.ingest.catalog import read_asked, write_catalog
 from services.ingest.columns import collect_columns
 from services.ingest.erasing import read_erasure, read_erasure_id, write_erasure
@@ -53,7 +55,9 @@ class CustomerEvents:
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """IngestService over one engine."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, quota: Callable[[], Quota] = Quota) -> None:
+        """Take the engine, and what says what its project may take now."""
+        self._allowance = Allowance(quota, engine.log_bytes, clock)
         self._engine = engine
         self._clock = clock
         self._pages: Pages[CustomerEvents] = Pages(clock)
@@ -78,7 +82,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Append a columnar batch."""
         _check_size(len(request.customer_ids), MAX_ROWS, "rows", "customer_ids")
         _check_size(len(request.columns), MAX_COLUMNS, "columns", "columns")
-        receipt = await self._send(request, lambda: collect_columns(request, self._clock()))
+        rows = len(request.customer_ids)
+        receipt = await self._send(request, rows, lambda: collect_columns(request, self._clock()))
         return ingest_pb2.SendEventColumnsResponse(duplicates=receipt.duplicates, **self._outcome(receipt))
 
     async def SendEventsJson(
@@ -89,7 +94,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         _check_size(len(json_lines), MAX_JSON_BYTES, "bytes", "json_lines")
         lines = json_lines.count(b"\n") + (not json_lines.endswith(b"\n"))
         _check_size(lines, MAX_ROWS, "lines", "json_lines")
-        receipt = await self._send(request, lambda: collect_lines(json_lines, self._clock()))
+        receipt = await self._send(request, lines, lambda: collect_lines(json_lines, self._clock()))
         return ingest_pb2.SendEventsJsonResponse(duplicates=receipt.duplicates, **self._outcome(receipt))
 
     async def UpsertCustomers(
@@ -99,6 +104,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         _check_size(len(request.customers), MAX_CUSTOMERS, "customers", "customers")
 
         def check() -> Submission:
+            self._allowance.take(len(request.customers))
             upserts, refused = [], []
             for index, customer in enumerate(request.customers):
                 try:
@@ -184,14 +190,16 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     async def _send_events(self, request: ingest_pb2.SendEventsRequest) -> ingest_pb2.SendEventsResponse:
         _check_size(len(request.events), MAX_EVENTS, "events", "events")
-        receipt = await self._send(request, lambda: collect_events(request, self._clock()))
+        sent = len(request.events)
+        receipt = await self._send(request, sent, lambda: collect_events(request, self._clock()))
         return ingest_pb2.SendEventsResponse(duplicates=receipt.duplicates, **self._outcome(receipt))
 
-    async def _send(self, request: Message, collect: Callable[[], Checked]) -> Receipt:
-        """Check and append the events of a request."""
+    async def _send(self, request: Message, events: int, collect: Callable[[], Checked]) -> Receipt:
+        """Check and append the events of a request, where its project may send so many now."""
 
         def check() -> Submission:
             key = _request_key(request)
+            self._allowance.take(events)
             batch, refused = collect()
             return Submission(batch=batch, rejected=refused, request=key, size=request.ByteSize())
 

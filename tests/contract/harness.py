@@ -22,6 +22,7 @@ from libs.rpc.errors import Failure
 from libs.rpc.tls import ClientTls
 from libs.storage.directory import Directory, ensure_default
 from libs.storage.key_use import KeyUse
+from libs.storage.projects import DEFAULT
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
 from services.ingest.admin import AdminServicer
@@ -178,8 +179,8 @@ def served(
     use = KeyUse(folder, "test")
     keys = Keys(directory, api_key, insecure=api_key is None, use=use, clock=clock)
     services = [
-        (INGEST, IngestServicer(engine, clock)),
-        (ADMIN, AdminServicer(engine, directory, use, clock)),
+        (INGEST, IngestServicer(engine, clock, lambda: directory.contents().projects[DEFAULT].quota)),
+        (ADMIN, AdminServicer(engine, directory, use, clock, log_bytes=lambda _: engine.log_bytes())),
         (COHORT, CohortServicer(engine, store, clock)),
     ]
     try:

@@ -116,5 +116,19 @@ def test_the_command_line_makes_lists_and_shows_projects(start: Any, tmp_path: P
     assert "Europe/Berlin" in run("projects", "show", key=secret.strip())[1]
     code, _, errors = run("projects", "show", "default", key=secret.strip())
     assert (code, errors) == (1, run("projects", "show", "nobody", key=secret.strip())[2])
+    assert (
+        run("projects", "update", "acme", "--limit", "events-per-second=5000", "--limit", "api-keys=1")[0]
+        == 0
+    )
+    shown = run("projects", "show", key=secret.strip())[1]
+    assert "at most 5,000" in shown
+    assert "1 of 1" in shown
+    code, _, errors = run("keys", "create", "b", "--scope", "read", "--project", "acme")
+    assert (code, "1 API keys" in errors) == (1, True)
+    assert run("projects", "update", "acme", "--limit", "api-keys=none")[0] == 0
+    assert "1 of 1" not in run("projects", "show", key=secret.strip())[1]
+    for wrong in ("more=1", "api-keys=0", "api-keys", "api-keys=1,000"):
+        code, _, errors = run("projects", "update", "acme", "--limit", wrong)
+        assert (code, wrong in errors) == (1, True)
     code, _, errors = run("projects", "create", "more", key=secret.strip())
     assert (code, "operator" in errors) == (1, True)

@@ -153,6 +153,7 @@ def foreign_steps(theirs: dict[str, str]) -> list[tuple[str, Json]]:
         ("ListApiKeys", {"projectId": theirs["projectId"]}),
         ("CreateApiKey", {"apiKey": {**key, "projectId": theirs["projectId"]}}),
         ("GetProject", {"projectId": theirs["projectId"]}),
+        ("UpdateProject", {"project": {"projectId": theirs["projectId"]}, "updateMask": "limits"}),
         ("CreateProject", {"project": {"projectId": theirs["projectId"]}}),
     ]
 
@@ -226,6 +227,32 @@ def test_every_call_that_names_what_is_the_others_is_refused_as_if_it_were_not_t
         assert (outcome, without_ids(said, right.ids)) == (wanted, without_ids(nothing, NOBODYS)), method
         assert outcome != "OK" or method in allowed, method
         assert right.answers() == before, method
+
+
+def test_a_project_at_its_limits_is_refused_and_the_other_notices_nothing(server: Client) -> None:
+    left, right = side(server, "left"), side(server, "right")
+    before = right.answers()
+    limits = {"eventsPerSecond": "1", "apiKeys": "1"}
+    server.call(
+        "UpdateProject", {"project": {"projectId": left.project, "limits": limits}, "updateMask": "limits"}
+    )
+    events = [{"customerId": f"c{number}", "eventType": "view"} for number in range(4_000)]
+    left.call("SendEvents", {"events": events})  # a full bucket lets it in, and over an hour pays for it
+    key = {"apiKey": {"name": "k", "scopes": ["read"]}}
+    refused = {
+        "SendEvents": {"events": events[:1]},
+        "UpsertCustomers": {"customers": [{"customerId": "c0"}]},
+        "CreateApiKey": key,
+    }
+    for method, request in refused.items():
+        outcome, _ = left.outcome(method, request)
+        assert outcome.startswith("RESOURCE_EXHAUSTED"), (method, outcome)
+    assert left.call("RunRule", {"rule": did(), "countOnly": True})["size"] == 4001
+    assert right.answers() == before
+    for method, request in refused.items():
+        assert right.outcome(method, request)[0] == "OK", method
+    raised = {"project": {"projectId": left.project}, "updateMask": "limits"}
+    assert left.outcome("UpdateProject", raised)[0] == "PERMISSION_DENIED OPERATOR_ONLY"
 
 
 def test_a_token_of_one_project_means_nothing_in_the_other(server: Client) -> None:

@@ -23,60 +23,69 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63ohort/v1/admin.proto\x12\tcohort.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x01\n\x06\x41piKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08operator\x18\x08 \x01(\x08\"\x93\x01\n\x07Project\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x11\n\ttime_zone\x18\x02 \x01(\t\x12\x30\n\rdedupe_window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x13\x43reateApiKeyRequest\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"J\n\x14\x43reateApiKeyResponse\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"O\n\x12ListApiKeysRequest\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"S\n\x13ListApiKeysResponse\x12#\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x11.cohort.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x13RevokeApiKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\":\n\x14RevokeApiKeyResponse\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\"O\n\x14\x43reateProjectRequest\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"<\n\x15\x43reateProjectResponse\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\"<\n\x13ListProjectsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x14ListProjectsResponse\x12$\n\x08projects\x18\x01 \x03(\x0b\x32\x12.cohort.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x11GetProjectRequest\x12\x12\n\nproject_id\x18\x01 \x01(\t\"9\n\x12GetProjectResponse\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\"\x10\n\x0e\x43ompactRequest\"Z\n\x0f\x43ompactResponse\x12\x11\n\tcustomers\x18\x01 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x03\x12\x0f\n\x07strings\x18\x03 \x01(\x03\x12\x13\n\x0bwiped_bytes\x18\x04 \x01(\x03\"\x12\n\x10GetStatusRequest\"\xf7\x01\n\x11GetStatusResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\"\n\x05parts\x18\x02 \x03(\x0b\x32\x13.cohort.v1.PartSize\x12&\n\x03lag\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07version\x18\x04 \x01(\t\x12!\n\x06intake\x18\x05 \x01(\x0b\x32\x11.cohort.v1.Intake\x12$\n\x05\x63\x61lls\x18\x06 \x03(\x0b\x32\x15.cohort.v1.CallStatus\x12*\n\x08services\x18\x07 \x03(\x0b\x32\x18.cohort.v1.ServiceStatus\"\xae\x01\n\x06Intake\x12\x17\n\x0f\x65vents_accepted\x18\x01 \x01(\x03\x12\x18\n\x10\x65vents_duplicate\x18\x02 \x01(\x03\x12\x17\n\x0f\x65vents_rejected\x18\x03 \x01(\x03\x12\x1a\n\x12\x63ustomers_accepted\x18\x04 \x01(\x03\x12\x1a\n\x12\x63ustomers_rejected\x18\x05 \x01(\x03\x12\x0f\n\x07\x63ommits\x18\x06 \x01(\x03\x12\x0f\n\x07waiting\x18\x07 \x01(\x03\"\x9f\x01\n\nCallStatus\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12)\n\x06median\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03p99\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"A\n\rServiceStatus\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07serving\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"B\n\x08PartSize\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x12\n\ndisk_bytes\x18\x02 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\x32\xf8\x04\n\x0c\x41\x64minService\x12O\n\x0c\x43reateApiKey\x12\x1e.cohort.v1.CreateApiKeyRequest\x1a\x1f.cohort.v1.CreateApiKeyResponse\x12L\n\x0bListApiKeys\x12\x1d.cohort.v1.ListApiKeysRequest\x1a\x1e.cohort.v1.ListApiKeysResponse\x12O\n\x0cRevokeApiKey\x12\x1e.cohort.v1.RevokeApiKeyRequest\x1a\x1f.cohort.v1.RevokeApiKeyResponse\x12R\n\rCreateProject\x12\x1f.cohort.v1.CreateProjectRequest\x1a .cohort.v1.CreateProjectResponse\x12O\n\x0cListProjects\x12\x1e.cohort.v1.ListProjectsRequest\x1a\x1f.cohort.v1.ListProjectsResponse\x12I\n\nGetProject\x12\x1c.cohort.v1.GetProjectRequest\x1a\x1d.cohort.v1.GetProjectResponse\x12@\n\x07\x43ompact\x12\x19.cohort.v1.CompactRequest\x1a\x1a.cohort.v1.CompactResponse\x12\x46\n\tGetStatus\x12\x1b.cohort.v1.GetStatusRequest\x1a\x1c.cohort.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63ohort/v1/admin.proto\x12\tcohort.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x01\n\x06\x41piKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08operator\x18\x08 \x01(\x08\"\xe5\x01\n\x07Project\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x11\n\ttime_zone\x18\x02 \x01(\t\x12\x30\n\rdedupe_window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06limits\x18\x05 \x01(\x0b\x32\x18.cohort.v1.ProjectLimits\x12&\n\x05usage\x18\x06 \x01(\x0b\x32\x17.cohort.v1.ProjectUsage\"\x8f\x01\n\rProjectLimits\x12\x1e\n\x11\x65vents_per_second\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\tlog_bytes\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x15\n\x08\x61pi_keys\x18\x03 \x01(\x03H\x02\x88\x01\x01\x42\x14\n\x12_events_per_secondB\x0c\n\n_log_bytesB\x0b\n\t_api_keys\"F\n\x0cProjectUsage\x12\x16\n\tlog_bytes\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08\x61pi_keys\x18\x02 \x01(\x03\x42\x0c\n\n_log_bytes\"M\n\x13\x43reateApiKeyRequest\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"J\n\x14\x43reateApiKeyResponse\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"O\n\x12ListApiKeysRequest\x12\x12\n\nproject_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"S\n\x13ListApiKeysResponse\x12#\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x11.cohort.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x13RevokeApiKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\":\n\x14RevokeApiKeyResponse\x12\"\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x11.cohort.v1.ApiKey\"O\n\x14\x43reateProjectRequest\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"<\n\x15\x43reateProjectResponse\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\"\x80\x01\n\x14UpdateProjectRequest\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"<\n\x15UpdateProjectResponse\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\"<\n\x13ListProjectsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x14ListProjectsResponse\x12$\n\x08projects\x18\x01 \x03(\x0b\x32\x12.cohort.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x11GetProjectRequest\x12\x12\n\nproject_id\x18\x01 \x01(\t\"9\n\x12GetProjectResponse\x12#\n\x07project\x18\x01 \x01(\x0b\x32\x12.cohort.v1.Project\"\x10\n\x0e\x43ompactRequest\"Z\n\x0f\x43ompactResponse\x12\x11\n\tcustomers\x18\x01 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x03\x12\x0f\n\x07strings\x18\x03 \x01(\x03\x12\x13\n\x0bwiped_bytes\x18\x04 \x01(\x03\"\x12\n\x10GetStatusRequest\"\xf7\x01\n\x11GetStatusResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\"\n\x05parts\x18\x02 \x03(\x0b\x32\x13.cohort.v1.PartSize\x12&\n\x03lag\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07version\x18\x04 \x01(\t\x12!\n\x06intake\x18\x05 \x01(\x0b\x32\x11.cohort.v1.Intake\x12$\n\x05\x63\x61lls\x18\x06 \x03(\x0b\x32\x15.cohort.v1.CallStatus\x12*\n\x08services\x18\x07 \x03(\x0b\x32\x18.cohort.v1.ServiceStatus\"\xae\x01\n\x06Intake\x12\x17\n\x0f\x65vents_accepted\x18\x01 \x01(\x03\x12\x18\n\x10\x65vents_duplicate\x18\x02 \x01(\x03\x12\x17\n\x0f\x65vents_rejected\x18\x03 \x01(\x03\x12\x1a\n\x12\x63ustomers_accepted\x18\x04 \x01(\x03\x12\x1a\n\x12\x63ustomers_rejected\x18\x05 \x01(\x03\x12\x0f\n\x07\x63ommits\x18\x06 \x01(\x03\x12\x0f\n\x07waiting\x18\x07 \x01(\x03\"\x9f\x01\n\nCallStatus\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12)\n\x06median\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03p99\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"A\n\rServiceStatus\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07serving\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"B\n\x08PartSize\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x12\n\ndisk_bytes\x18\x02 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\x32\xcc\x05\n\x0c\x41\x64minService\x12O\n\x0c\x43reateApiKey\x12\x1e.cohort.v1.CreateApiKeyRequest\x1a\x1f.cohort.v1.CreateApiKeyResponse\x12L\n\x0bListApiKeys\x12\x1d.cohort.v1.ListApiKeysRequest\x1a\x1e.cohort.v1.ListApiKeysResponse\x12O\n\x0cRevokeApiKey\x12\x1e.cohort.v1.RevokeApiKeyRequest\x1a\x1f.cohort.v1.RevokeApiKeyResponse\x12R\n\rCreateProject\x12\x1f.cohort.v1.CreateProjectRequest\x1a .cohort.v1.CreateProjectResponse\x12R\n\rUpdateProject\x12\x1f.cohort.v1.UpdateProjectRequest\x1a .cohort.v1.UpdateProjectResponse\x12O\n\x0cListProjects\x12\x1e.cohort.v1.ListProjectsRequest\x1a\x1f.cohort.v1.ListProjectsResponse\x12I\n\nGetProject\x12\x1c.cohort.v1.GetProjectRequest\x1a\x1d.cohort.v1.GetProjectResponse\x12@\n\x07\x43ompact\x12\x19.cohort.v1.CompactRequest\x1a\x1a.cohort.v1.CompactResponse\x12\x46\n\tGetStatus\x12\x1b.cohort.v1.GetStatusRequest\x1a\x1c.cohort.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cohort.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_APIKEY']._serialized_start=102
-  _globals['_APIKEY']._serialized_end=343
-  _globals['_PROJECT']._serialized_start=346
-  _globals['_PROJECT']._serialized_end=493
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=495
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=572
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=574
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=648
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=650
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=729
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=731
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=814
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=816
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=873
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=875
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=933
-  _globals['_CREATEPROJECTREQUEST']._serialized_start=935
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=1014
-  _globals['_CREATEPROJECTRESPONSE']._serialized_start=1016
-  _globals['_CREATEPROJECTRESPONSE']._serialized_end=1076
-  _globals['_LISTPROJECTSREQUEST']._serialized_start=1078
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=1138
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1140
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1225
-  _globals['_GETPROJECTREQUEST']._serialized_start=1227
-  _globals['_GETPROJECTREQUEST']._serialized_end=1266
-  _globals['_GETPROJECTRESPONSE']._serialized_start=1268
-  _globals['_GETPROJECTRESPONSE']._serialized_end=1325
-  _globals['_COMPACTREQUEST']._serialized_start=1327
-  _globals['_COMPACTREQUEST']._serialized_end=1343
-  _globals['_COMPACTRESPONSE']._serialized_start=1345
-  _globals['_COMPACTRESPONSE']._serialized_end=1435
-  _globals['_GETSTATUSREQUEST']._serialized_start=1437
-  _globals['_GETSTATUSREQUEST']._serialized_end=1455
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1458
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1705
-  _globals['_INTAKE']._serialized_start=1708
-  _globals['_INTAKE']._serialized_end=1882
-  _globals['_CALLSTATUS']._serialized_start=1885
-  _globals['_CALLSTATUS']._serialized_end=2044
-  _globals['_SERVICESTATUS']._serialized_start=2046
-  _globals['_SERVICESTATUS']._serialized_end=2111
-  _globals['_PARTSIZE']._serialized_start=2113
-  _globals['_PARTSIZE']._serialized_end=2179
-  _globals['_ADMINSERVICE']._serialized_start=2182
-  _globals['_ADMINSERVICE']._serialized_end=2814
+  _globals['_APIKEY']._serialized_start=136
+  _globals['_APIKEY']._serialized_end=377
+  _globals['_PROJECT']._serialized_start=380
+  _globals['_PROJECT']._serialized_end=609
+  _globals['_PROJECTLIMITS']._serialized_start=612
+  _globals['_PROJECTLIMITS']._serialized_end=755
+  _globals['_PROJECTUSAGE']._serialized_start=757
+  _globals['_PROJECTUSAGE']._serialized_end=827
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=829
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=906
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=908
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=982
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=984
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1063
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1065
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1148
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1150
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1207
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1209
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1267
+  _globals['_CREATEPROJECTREQUEST']._serialized_start=1269
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=1348
+  _globals['_CREATEPROJECTRESPONSE']._serialized_start=1350
+  _globals['_CREATEPROJECTRESPONSE']._serialized_end=1410
+  _globals['_UPDATEPROJECTREQUEST']._serialized_start=1413
+  _globals['_UPDATEPROJECTREQUEST']._serialized_end=1541
+  _globals['_UPDATEPROJECTRESPONSE']._serialized_start=1543
+  _globals['_UPDATEPROJECTRESPONSE']._serialized_end=1603
+  _globals['_LISTPROJECTSREQUEST']._serialized_start=1605
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=1665
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=1667
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1752
+  _globals['_GETPROJECTREQUEST']._serialized_start=1754
+  _globals['_GETPROJECTREQUEST']._serialized_end=1793
+  _globals['_GETPROJECTRESPONSE']._serialized_start=1795
+  _globals['_GETPROJECTRESPONSE']._serialized_end=1852
+  _globals['_COMPACTREQUEST']._serialized_start=1854
+  _globals['_COMPACTREQUEST']._serialized_end=1870
+  _globals['_COMPACTRESPONSE']._serialized_start=1872
+  _globals['_COMPACTRESPONSE']._serialized_end=1962
+  _globals['_GETSTATUSREQUEST']._serialized_start=1964
+  _globals['_GETSTATUSREQUEST']._serialized_end=1982
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1985
+  _globals['_GETSTATUSRESPONSE']._serialized_end=2232
+  _globals['_INTAKE']._serialized_start=2235
+  _globals['_INTAKE']._serialized_end=2409
+  _globals['_CALLSTATUS']._serialized_start=2412
+  _globals['_CALLSTATUS']._serialized_end=2571
+  _globals['_SERVICESTATUS']._serialized_start=2573
+  _globals['_SERVICESTATUS']._serialized_end=2638
+  _globals['_PARTSIZE']._serialized_start=2640
+  _globals['_PARTSIZE']._serialized_end=2706
+  _globals['_ADMINSERVICE']._serialized_start=2709
+  _globals['_ADMINSERVICE']._serialized_end=3425
 # @@protoc_insertion_point(module_scope)

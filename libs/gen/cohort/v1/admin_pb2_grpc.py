@@ -62,6 +62,11 @@ class AdminServiceStub:
                 request_serializer=cohort_dot_v1_dot_admin__pb2.CreateProjectRequest.SerializeToString,
                 response_deserializer=cohort_dot_v1_dot_admin__pb2.CreateProjectResponse.FromString,
                 _registered_method=True)
+        self.UpdateProject = channel.unary_unary(
+                '/cohort.v1.AdminService/UpdateProject',
+                request_serializer=cohort_dot_v1_dot_admin__pb2.UpdateProjectRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_admin__pb2.UpdateProjectResponse.FromString,
+                _registered_method=True)
         self.ListProjects = channel.unary_unary(
                 '/cohort.v1.AdminService/ListProjects',
                 request_serializer=cohort_dot_v1_dot_admin__pb2.ListProjectsRequest.SerializeToString,
@@ -97,7 +102,7 @@ class AdminServiceServicer:
 
     def CreateApiKey(self, request, context):
         """Makes an API key; its secret is in this answer and nowhere else. NOT_FOUND: the project. INVALID_ARGUMENT: a
-        bad name or scope.
+        bad name or scope. RESOURCE_EXHAUSTED API_KEYS_LIMIT: the project has as many as it may.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,7 +126,15 @@ class AdminServiceServicer:
 
     def CreateProject(self, request, context):
         """Makes a project. PERMISSION_DENIED: a key that is not the operator's. ALREADY_EXISTS. INVALID_ARGUMENT: a bad
-        id, time zone or window. RESOURCE_EXHAUSTED: as many projects as one server holds.
+        id, time zone, window or limit. RESOURCE_EXHAUSTED: as many projects as one server holds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateProject(self, request, context):
+        """Sets or lifts limits of a project; they hold from the next call on. PERMISSION_DENIED: a key that is not the
+        operator's. NOT_FOUND: the project. INVALID_ARGUMENT: a bad limit or update_mask.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +192,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.CreateProject,
                     request_deserializer=cohort_dot_v1_dot_admin__pb2.CreateProjectRequest.FromString,
                     response_serializer=cohort_dot_v1_dot_admin__pb2.CreateProjectResponse.SerializeToString,
+            ),
+            'UpdateProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProject,
+                    request_deserializer=cohort_dot_v1_dot_admin__pb2.UpdateProjectRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_admin__pb2.UpdateProjectResponse.SerializeToString,
             ),
             'ListProjects': grpc.unary_unary_rpc_method_handler(
                     servicer.ListProjects,
@@ -317,6 +335,33 @@ class AdminService:
             '/cohort.v1.AdminService/CreateProject',
             cohort_dot_v1_dot_admin__pb2.CreateProjectRequest.SerializeToString,
             cohort_dot_v1_dot_admin__pb2.CreateProjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.AdminService/UpdateProject',
+            cohort_dot_v1_dot_admin__pb2.UpdateProjectRequest.SerializeToString,
+            cohort_dot_v1_dot_admin__pb2.UpdateProjectResponse.FromString,
             options,
             channel_credentials,
             insecure,
