@@ -1,10 +1,11 @@
 """How is an LMDB environment opened so that it stays whole? One folder, one writer, one format.
 
-Guarantees: a committed transaction is fsynced; only one process writes (an flock on `writer.lock`); a folder
-written by a newer version is refused; where damage was found nothing more is read or written; a disk or map that is
-full fails the transaction, harms no reader, and the next transaction tries again. Rules learnt elsewhere and kept
-here: no `writemap` (a full disk would kill the process with SIGBUS), one large map that only grows address space,
-one environment per process and path, and read transactions that end soon.
+Guarantees: a committed transaction is fsynced; only one process writes (an flock on `writer.lock`, and on the
+folder); a folder written by a newer version is refused; where damage was found nothing more is read or
+written; a disk or map that is full fails the transaction, harms no reader, and the next transaction tries
+again. Rules learnt elsewhere and kept here: no `writemap` (a full disk would kill the process with SIGBUS),
+one large map that only grows address space, one environment per process and path, and read transactions that
+end soon.
 
     StorageError
     ├── Locked             another process writes here
@@ -79,16 +80,22 @@ class Absent(StorageError):
 
 
 class WriterLock:
-    """Holds a folder for one writing process, until closed or dead. Raises `Locked`."""
+    """Holds a folder for one writing process, until closed or dead. Raises `Locked`.
+
+    The folder itself is locked beside its `writer.lock`: that file says who holds it and what older versions look
+    at, but a person who takes it for left over and removes it would let a second writer in.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             holder = os.read(self._descriptor, 32).decode(errors="replace").strip() or "unknown"
-            os.close(self._descriptor)
+            self.close()
             raise Locked(
                 f"{folder} is in use by another server (process {holder}); stop it, or use another --data-dir"
             ) from None
@@ -98,6 +105,7 @@ class WriterLock:
 
     def close(self) -> None:
         """Let others write."""
+        os.close(self._folder)
         os.close(self._descriptor)
 
 

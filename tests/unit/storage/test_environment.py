@@ -19,6 +19,18 @@ def test_a_second_writer_is_refused_and_a_closed_one_makes_room(tmp_path: Path) 
     open_environment(tmp_path).close()
 
 
+def test_a_lock_file_that_was_removed_lets_no_second_writer_in(tmp_path: Path) -> None:
+    first = Environment(tmp_path / "e", "things", 1, ["t"])
+    try:
+        (tmp_path / "e" / "writer.lock").unlink()
+        for _ in range(2):  # the first try has made the file anew
+            with pytest.raises(Locked, match="in use by another server"):
+                Environment(tmp_path / "e", "things", 1, ["t"])
+    finally:
+        first.close()
+    Environment(tmp_path / "e", "things", 1, ["t"]).close()
+
+
 def test_a_newer_format_is_refused_and_unchanged(tmp_path: Path) -> None:
     open_environment(tmp_path, version=2).close()
     with pytest.raises(NewerFormat, match="upgrade Cohort"):
