@@ -101,8 +101,9 @@ def import_events(
     Which column is what is guessed from usual names, shown, and asked about on a terminal; every other column
     becomes an attribute of its name, of one kind for the whole column. An empty cell is an absent attribute.
     Without an id column the event id is made of the file's digest and the row, so that a second import of the
-    file doubles nothing. JSON lines are Event objects (customerId, eventType, eventTime, eventId, data) or
-    flat ones. Rows that are rejected are reported and the rest goes on; the exit code is 2 if all were.
+    file doubles nothing. JSON lines are Event objects (customerId, eventType, eventTime, eventId, data;
+    customer_id and so on beside a data object too) or flat ones. Rows that are rejected are reported and the
+    rest goes on; the exit code is 2 if all were.
 
     Example: cohort import purchases.csv --event-type purchase --map customer_id=household --string store
     """

@@ -7,7 +7,7 @@ import msgspec
 from google.protobuf import json_format
 
 from libs.cli.importing.encode import Batch
-from libs.cli.importing.json_file import lines, parse
+from libs.cli.importing.json_file import camel, lines, parse
 from libs.cli.importing.table import CHUNK_ROWS, Reject
 from libs.gen.cohort.v1 import event_pb2, ingest_pb2
 
@@ -29,7 +29,7 @@ def event_batches(path: Path, digest: str) -> Iterator[Batch]:
     size = 0
     for numbers, part in lines(path, CHUNK_ROWS):
         for number, raw in zip(numbers, part, strict=True):
-            line = _with_id(raw.strip(), decoder, f"{digest}:{number}")
+            line = _with_id(camel(raw.strip()), decoder, f"{digest}:{number}")
             if not line:
                 continue
             if held and (size + len(line) > BATCH_BYTES or len(held) == CHUNK_ROWS):

@@ -13,6 +13,14 @@ from libs.cli.importing.table import Chunk, Reject
 
 EVENT_NAMES = {"customerId", "eventType", "eventTime", "eventId", "data"}
 CUSTOMER_NAMES = {"customerId", "data"}
+SPELLINGS = {
+    "customer_id": "customerId",
+    "event_type": "eventType",
+    "event_time": "eventTime",
+    "event_id": "eventId",
+}
+"""The other spelling that proto3 JSON takes for a name."""
+_MARKS = tuple(f'"{name}"'.encode() for name in SPELLINGS)
 NESTED = "holds a list or an object: values are strings, numbers and booleans"
 
 
@@ -34,9 +42,29 @@ def parse(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def camel(line: bytes) -> bytes:
+    """Return the line of an Event in the names that the server takes; one that names something twice as it is."""
+    if not any(mark in line for mark in _MARKS):
+        return line
+    found = parse(line)
+    if not found or SPELLINGS.keys().isdisjoint(found):
+        return line
+    renamed = _renamed(found)
+    return msgspec.json.encode(renamed) if len(renamed) == len(found) else line
+
+
+def _renamed(found: dict[str, Any]) -> dict[str, Any]:
+    return {SPELLINGS.get(name, name): value for name, value in found.items()}
+
+
 def is_event_form(path: Path) -> bool:
-    """Say whether a file's lines are Event objects rather than flat ones."""
+    """Say whether a file's lines are Event objects rather than flat ones.
+
+    Flat ones may well have columns of the names with underscores: with those, only an object in data tells.
+    """
     first = first_object(path)
+    if isinstance(first.get("data"), dict):
+        first = _renamed(first)
     return {"customerId", "eventType"} <= first.keys() <= EVENT_NAMES and isinstance(
         first.get("data", {}), dict
     )
@@ -44,7 +72,7 @@ def is_event_form(path: Path) -> bool:
 
 def is_customer_form(path: Path) -> bool:
     """Say whether a file's lines are Customer objects rather than flat ones."""
-    first = first_object(path)
+    first = _renamed(first_object(path))
     return first.keys() == CUSTOMER_NAMES and isinstance(first["data"], dict)
 
 
