@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 from libs.clock import Clock, system_clock
-from libs.errors import Denied, Missing, Unauthenticated
+from libs.errors import Denied, Invalid, Missing, Unauthenticated
 from libs.rpc.scopes import ALL, SYNC_CALLS, Scope, scope_of
 from libs.storage.directory import NOTHING, SECRET_LENGTH, SECRET_PREFIX, ApiKey, Directory, digest_of
 from libs.storage.key_use import KeyUse
@@ -20,6 +20,9 @@ from libs.storage.projects import DEFAULT
 PROJECT_METADATA = "cohort-project"
 """Names the project of a call that no key names: by the sync service, and to a server with --insecure."""
 BEARER = b"Bearer "
+
+MOST_METADATA = 16 * 1024
+"""Bytes. gRPC refuses more too, but not from a client that leaves the server's settings unacknowledged."""
 
 Metadata = Iterable[tuple[str, str | bytes]]
 
@@ -87,7 +90,10 @@ class Keys:
         return self._contents.version
 
     def identify(self, metadata: Metadata) -> Caller:
-        """Return who sent this metadata. Raises `Unauthenticated`, the same whatever was wrong with the key."""
+        """Return who sent this metadata. Raises `Unauthenticated`, the same whatever was wrong with the key.
+
+        Raises `Missing` where it names a project that is not there, `Invalid` where it is too large.
+        """
         given, project = _read(metadata)
         if self._insecure and not is_made_here(given[len(BEARER) :]):
             return self._in(Caller(operator=True), project)
@@ -152,12 +158,18 @@ def _caller_of(key: ApiKey) -> Caller:
 
 
 def _read(metadata: Metadata) -> tuple[bytes, str]:
-    """Return the one authorization header, empty where there is none or several, and the project named."""
+    """Return the one authorization header, empty where there is none or several, and the project named.
+
+    Raises `Invalid` for metadata that is too large to keep while the call waits.
+    """
     given: list[bytes] = []
-    project = ""
+    project, size = "", 0
     for name, value in metadata:
+        size += len(value)
         if name == "authorization":
             given.append(value.encode(errors="replace") if isinstance(value, str) else value)
         elif name == PROJECT_METADATA:
             project = value if isinstance(value, str) else value.decode(errors="replace")
+    if size > MOST_METADATA:
+        raise Invalid("METADATA_TOO_LARGE", "the call's metadata is larger than 16 KiB")
     return (given[0] if len(given) == 1 else b""), project

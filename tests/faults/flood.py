@@ -7,22 +7,25 @@ Exits 1 if the honest client was failed, memory grew past its bound, or the serv
 """
 
 import argparse
-import gzip
 import multiprocessing
 import os
 import socket
+import struct
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.events import Event, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from rich.console import Console
@@ -37,9 +40,14 @@ MOST_GROWTH = 1_536
 """MiB by which a server may grow: 16 messages of 30 MiB that are read and decoded at a time, twice over, and room."""
 HONEST_SECONDS = 0.05
 CUSTOMERS = 20_000
+HUNG_SECONDS = 20
+"""How long a server may say nothing to an attack that waits for it."""
+PATIENCE = 60
+"""Seconds more that the honest client's first answer may take."""
 JOIN_SECONDS = 2
 """How long an attack may take to end its calls; what it does behind that ends with its process."""
 EVERYBODY = {"all": {}}
+RUN = cohort_pb2.RunRuleRequest(rule=EVERYBODY).SerializeToString()
 
 
 @dataclass
@@ -61,7 +69,7 @@ class Tally:
 
 
 class Honest(threading.Thread):
-    """A client that goes about its work: an event and a Run at a time, again and again."""
+    """A client that goes about its work: an event and a Run that is to count it, again and again."""
 
     def __init__(self, target: str) -> None:
         super().__init__(daemon=True)
@@ -69,24 +77,27 @@ class Honest(threading.Thread):
         self._ingest: Any = ingest_pb2_grpc.IngestServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._cohort: Any = cohort_pb2_grpc.CohortServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._over = threading.Event()
-        self.answered, self.failed, self.slowest = 0, 0, 0.0
+        self.answered, self.failed, self.wrong, self.slowest = 0, 0, 0, 0.0
         self.errors: set[str] = set()
 
     def run(self) -> None:
         """Work until told to stop."""
-        number = 0
+        number, sent = 0, set()
         while not self._over.wait(HONEST_SECONDS):
             number += 1
             began = time.monotonic()
             event = {"customer_id": f"honest-{number % 100}", "event_type": "visit", "event_id": str(number)}
             try:
                 self._ingest.SendEvents(ingest_pb2.SendEventsRequest(events=[event]), timeout=60)
-                self._cohort.RunRule(cohort_pb2.RunRuleRequest(rule=EVERYBODY, count_only=True), timeout=60)
+                sent.add(event["customer_id"])
+                run = cohort_pb2.RunRuleRequest(rule=EVERYBODY, count_only=True)
+                size = self._cohort.RunRule(run, timeout=60).size
             except grpc.RpcError as error:
                 self.failed += 1
                 self.errors.add(str(Failure.of(error).reason or Failure.of(error).code))
             else:
                 self.answered += 1
+                self.wrong += not CUSTOMERS + len(sent) <= size <= CUSTOMERS + 100
             self.slowest = max(self.slowest, time.monotonic() - began)
 
     def finish(self) -> None:
@@ -140,8 +151,9 @@ class Raw:
 
     def __init__(self, target: str, window: int | None = None) -> None:
         host, _, port = target.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket = socket.create_connection((host, int(port)), timeout=HUNG_SECONDS)
         self.http = H2Connection(H2Configuration(client_side=True))
+        self.http.encoder.encode = partial(self.http.encoder.encode, huffman=False)  # too slow for a megabyte
         self.http.initiate_connection()
         if window is not None:
             self.http.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
@@ -167,6 +179,25 @@ class Raw:
             self.http.send_data(stream, message, end_stream=whole)
         return stream
 
+    def receive(self) -> list[Event]:
+        """Take what the server says. Raises OSError where it has hung up, or says nothing."""
+        data = self.socket.recv(65536)
+        if not data:
+            raise ConnectionResetError("the server hung up")
+        return self.http.receive_data(data)
+
+    def answer(self, tally: "Tally") -> None:
+        """Wait for the end of a call, and count a refusal."""
+        while True:
+            for event in self.receive():
+                if isinstance(event, StreamReset):
+                    return
+                if isinstance(event, ResponseReceived | TrailersReceived):
+                    found = dict(event.headers)
+                    tally.refused += found.get(b"grpc-status", b"0") != b"0"
+                if isinstance(event, StreamEnded):
+                    return
+
     def close(self) -> None:
         """Hang up."""
         with suppress(OSError):
@@ -180,7 +211,7 @@ def framed(message: bytes, compressed: bool = False) -> bytes:
 
 def reset(target: str, tally: Tally) -> None:
     """Rapid reset: calls that are begun and reset at once, a hundred a write, answers not read."""
-    request = framed(cohort_pb2.RunRuleRequest(rule=EVERYBODY).SerializeToString())
+    request = framed(RUN)
     while not tally.stop.is_set():
         with suppress(OSError, ProtocolError):
             raw = Raw(target)
@@ -264,47 +295,64 @@ def pings(target: str, tally: Tally) -> None:
 
 
 def headers(target: str, tally: Tally) -> None:
-    """Calls with a megabyte of metadata."""
+    """Calls with a megabyte of metadata: by turns of clients that heed the server's settings, and that never do."""
+    padding = "x" * (1 << 20)
+    heeding = False
     while not tally.stop.is_set():
+        heeding = not heeding
         with suppress(OSError, ProtocolError):
             raw = Raw(target)
             try:
-                for number in range(100):
-                    raw.call("CohortService/RunRule", framed(b""), x_padding=f"{number}" + "x" * (1 << 20))
+                if heeding:
+                    raw.receive()  # acknowledged by the next that is sent
+                for _ in range(8):
+                    raw.call("CohortService/RunRule", framed(RUN), x_padding=padding)
                     tally.tried += 1
                     raw.flush()
+                    if heeding:
+                        raw.answer(tally)
             finally:
                 raw.close()
                 tally.cut += 1
+
+
+CRC_OF_A_GIGABYTE = 0x5B64C2B0
+"""zlib.crc32 of a gigabyte of zeros."""
 
 
 def bombs(target: str, tally: Tally) -> None:
     """Messages of 1 MB that are 1 GB unpacked."""
-    packed = framed(gzip.compress(bytes(1 << 30)), compressed=True) if not _bomb else _bomb[0]
-    _bomb[:] = [packed]
+    packed = framed(bomb(), compressed=True)
     while not tally.stop.is_set():
         with suppress(OSError, ProtocolError):
             raw = Raw(target)
             try:
-                stream = raw.call("IngestService/SendEventsJson", whole=False, grpc_encoding="gzip")
-                raw.http.increment_flow_control_window(1 << 20)
-                sent = 0
-                while sent < len(packed):
-                    piece = packed[sent : sent + 16_384]
-                    while raw.http.local_flow_control_window(stream) < len(piece):
-                        raw.flush()
-                        raw.http.receive_data(raw.socket.recv(65536))
-                    raw.http.send_data(stream, piece, end_stream=sent + len(piece) == len(packed))
-                    sent += len(piece)
-                tally.tried += 1
-                raw.flush()
-                raw.socket.recv(65536)
+                explode(raw, packed, tally)
             finally:
                 raw.close()
                 tally.cut += 1
 
 
-_bomb: list[bytes] = []
+def explode(raw: Raw, packed: bytes, tally: Tally) -> None:
+    """Send a bomb, and wait for what becomes of it."""
+    stream = raw.call("IngestService/SendEventsJson", whole=False, grpc_encoding="gzip")
+    tally.tried += 1
+    for at in range(0, len(packed), 16_384):
+        piece = packed[at : at + 16_384]
+        while raw.http.local_flow_control_window(stream) < len(piece):
+            raw.flush()
+            raw.receive()
+        raw.http.send_data(stream, piece, end_stream=at + len(piece) == len(packed))
+    raw.flush()
+    raw.answer(tally)
+
+
+def bomb() -> bytes:
+    """Pack a gigabyte of zeros: a megabyte's blocks over and over, for to pack it all takes seconds."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    blocks = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    header = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+    return header + blocks * (1 << 10) + packer.flush() + struct.pack("<II", CRC_OF_A_GIGABYTE, 1 << 30)
 
 
 def idle(target: str, tally: Tally) -> None:
@@ -351,7 +399,8 @@ class Outcome:
     def stood(self) -> bool:
         """Whether the server did as promised."""
         growth = self.most - self.before
-        return self.alive and self.honest.answered > 0 and not self.honest.failed and growth <= MOST_GROWTH
+        served = self.honest.answered > 0 and not self.honest.failed and not self.honest.wrong
+        return self.alive and served and growth <= MOST_GROWTH
 
 
 def resident(pid: int) -> int:
@@ -359,45 +408,62 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * 4096 >> 20
 
 
-def attack(name: str, process: Process, seconds: float) -> Outcome:
-    """Attack a server for so long."""
-    pid = process._process.pid
-    before = most = resident(pid)
-    spawn = multiprocessing.get_context(
-        "spawn"
-    )  # a process of its own: the honest client has a thread to itself
+def attack(names: list[str], process: Process, seconds: float, threads: int = 0) -> list[Outcome]:
+    """Attack a server for so long in these ways at once, each from so many threads, or from its own number of them.
+
+    The time runs from when all have begun, and until the honest client has an answer, if that is longer.
+    """
+    before = most = resident(process.pid)
+    spawn = multiprocessing.get_context("spawn")  # so that the honest client has a process to itself
     ending, answers = spawn.Event(), spawn.SimpleQueue()
-    attacker = spawn.Process(target=strike, args=(name, process.target, ending, answers), daemon=True)
+    given = (names, threads, process.target, ending, answers)
+    attacker = spawn.Process(target=strike, args=given, daemon=True)
     attacker.start()
     answers.get()  # it has begun
     honest = Honest(process.target)
     honest.start()
     over = time.monotonic() + seconds
-    while time.monotonic() < over or not honest.answered + honest.failed:
+    while (now := time.monotonic()) < over or (not honest.answered and now < over + PATIENCE):
         time.sleep(0.02)
-        most = max(most, resident(pid))
+        most = max(most, resident(process.pid))
     ending.set()
     honest.finish()
-    tally = Tally(*answers.get())
+    tallies = [Tally(*each) for each in answers.get()]
     attacker.join()
-    return Outcome(name, tally, honest, before, most, resident(pid), alive(process.target))
+    after, answers_still = resident(process.pid), alive(process.target)
+    return [
+        Outcome(name, tally, honest, before, most, after, answers_still)
+        for name, tally in zip(names, tallies, strict=True)
+    ]
 
 
-def strike(name: str, target: str, ending: Any, answers: Any) -> None:
+def strike(names: list[str], threads: int, target: str, ending: Any, answers: Any) -> None:
     """Attack until told to stop, and answer what it came to. In a process of its own."""
-    tally = Tally()
-    doing, number = ATTACKS[name]
-    threads = [threading.Thread(target=doing, args=(target, tally), daemon=True) for _ in range(number)]
-    for thread in threads:
+    tallies = {name: Tally() for name in names}
+    striking = [
+        threading.Thread(target=ATTACKS[name][0], args=(target, tally), daemon=True)
+        for name, tally in tallies.items()
+        for _ in range(threads or ATTACKS[name][1])
+    ]
+    for thread in striking:
         thread.start()
+    while not all(tally.tried for tally in tallies.values()):
+        time.sleep(0.01)
     answers.put("begun")
     ending.wait()
-    tally.stop.set()
+    for tally in tallies.values():
+        tally.stop.set()
     over = time.monotonic() + JOIN_SECONDS
-    for thread in threads:
+    for thread in striking:
         thread.join(max(0.0, over - time.monotonic()))
-    answers.put((tally.tried, tally.refused, tally.advised, tally.cut))
+    answers.put([(each.tried, each.refused, each.advised, each.cut) for each in tallies.values()])
     os._exit(0)  # whatever its calls wait for
+
+
+def peak(pid: int) -> int:
+    """Return the most MiB of memory that a process has had."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
 
 
 def alive(target: str) -> bool:
@@ -418,13 +484,14 @@ def fill(target: str) -> None:
         stub.SendEventColumns(ingest_pb2.SendEventColumnsRequest(customer_ids=ids, event_types=["visit"]))
 
 
-def flood(seconds: float, names: list[str], *options: str) -> list[Outcome]:
-    """Attack one server in several ways, one after another."""
+@contextmanager
+def victim(*options: str) -> Iterator[Process]:
+    """Start a server that may be attacked."""
     with tempfile.TemporaryDirectory(prefix="cohort-flood-") as folder, started() as start:
         data = ("--data-dir", folder, "--listen", "127.0.0.1:0", "--insecure")
         process: Process = start("serve", *data, "--log-level", "error", *options).listening()
         fill(process.target)
-        return [attack(name, process, seconds) for name in names]
+        yield process
 
 
 def table(outcomes: list[Outcome]) -> Table:
@@ -460,7 +527,9 @@ def main() -> None:
     parser.add_argument("seconds", type=float, nargs="?", default=10.0, help="for each attack")
     parser.add_argument("attacks", nargs="*", help=f"which: {', '.join(ATTACKS)}; all by default")
     chosen = parser.parse_args()
-    outcomes = flood(chosen.seconds, chosen.attacks or list(ATTACKS))
+    with victim() as process:
+        names = chosen.attacks or list(ATTACKS)
+        outcomes = [one for name in names for one in attack([name], process, chosen.seconds)]
     Console(width=150).print(table(outcomes))
     if not all(one.stood for one in outcomes):
         raise SystemExit(1)

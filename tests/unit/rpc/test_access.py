@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.errors import Denied, Missing, Unauthenticated
-from libs.rpc.access import PROJECT_METADATA, Caller, Keys
+from libs.errors import Denied, Invalid, Missing, Unauthenticated
+from libs.rpc.access import MOST_METADATA, PROJECT_METADATA, Caller, Keys
 from libs.rpc.scopes import SCOPES, SYNC_CALLS, Scope, scope_of
 from libs.storage.directory import Change, Directory, ensure_default
 from libs.storage.key_use import KeyUse
@@ -49,6 +49,15 @@ def test_whoever_has_a_key_is_in_its_project_whatever_project_they_name(director
     keys = Keys(directory, "operator's")
     for secret in (key(directory, "read"), "operator's"):
         assert keys.identify((*bearer(secret), *OTHER)).project_id == "default"
+
+
+def test_metadata_that_is_too_large_is_refused_with_a_key_or_without(directory: Directory) -> None:
+    large = (("x-padding", "x" * MOST_METADATA),)
+    for keys in (Keys(directory, "operator's"), Keys(insecure=True)):
+        with pytest.raises(Invalid) as refused:
+            keys.identify((*bearer("operator's"), *large))
+        assert refused.value.reason == "METADATA_TOO_LARGE"
+        assert keys.identify((*bearer("operator's"), ("x-padding", "x" * 8_000))).operator
 
 
 def test_the_credential_of_sync_reads_and_confirms_in_the_project_it_names(directory: Directory) -> None:

@@ -1,0 +1,62 @@
+"""A server that is attacked in every way of `make flood` at once still serves, and within its memory."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.flood import (
+    ATTACKS,
+    MOST_GROWTH,
+    RUN,
+    Raw,
+    Tally,
+    attack,
+    bomb,
+    explode,
+    framed,
+    peak,
+    victim,
+)
+from tests.integration.processes import Process
+
+SECONDS = 1.0
+MOST_OF_A_BOMB = 256
+"""MiB, where a message may have 64 and the bomb has 1,024."""
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[Process]:
+    with victim() as started:
+        yield started
+
+
+def test_a_compression_bomb_is_refused_before_it_is_unpacked(process: Process) -> None:
+    before, tally, raw = peak(process.pid), Tally(), Raw(process.target)
+    explode(raw, framed(bomb(), compressed=True), tally)
+    raw.close()
+    assert (tally.tried, tally.refused) == (1, 1)
+    assert peak(process.pid) - before < MOST_OF_A_BOMB
+
+
+@pytest.mark.parametrize("heeding", [True, False])
+def test_large_metadata_is_refused_whether_settings_are_heeded_or_not(
+    process: Process, heeding: bool
+) -> None:
+    tally, raw = Tally(), Raw(process.target)
+    if heeding:
+        raw.receive()
+    raw.call("CohortService/RunRule", framed(RUN), x_padding="x" * (1 << 20))
+    raw.flush()
+    raw.answer(tally)
+    raw.close()
+    assert tally.refused == 1
+
+
+def test_an_honest_client_is_answered_rightly_while_all_attacks_go_on(process: Process) -> None:
+    outcomes = attack(list(ATTACKS), process, SECONDS, threads=1)
+    assert all(one.tally.tried for one in outcomes)
+    [honest] = {one.honest for one in outcomes}
+    assert honest.answered
+    assert not honest.wrong
+    assert outcomes[0].alive
+    assert outcomes[0].most - outcomes[0].before <= MOST_GROWTH
