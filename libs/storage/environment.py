@@ -30,7 +30,7 @@ from libs.errors import Corrupt, Fault, Overloaded, Unavailable
 from libs.storage.checked import DamagedRecordError
 from libs.storage.gate import Gate
 from libs.storage.rewrite import rewrite
-from libs.storage.wipe import Busy, wipe
+from libs.storage.wipe import Busy, is_whole, wipe
 
 MAP_BYTES = 1 << 40
 """Address space, not memory or disk: 1 TiB, far above what one project's log can reach on one disk."""
@@ -43,6 +43,8 @@ UNWIPED = b"unwiped"
 PATIENCE_SECONDS = 1.0
 """How long others wait for those inside, where the file is to be opened anew."""
 PROBE = b"probe"
+MADE = "data.made"
+"""A file beside data.mdb, which says that it was made once: one that is absent or new is damage, no beginning."""
 LOCK_BYTES = 1 << 16
 """More than LMDB's table of so many readers takes. Were it sparse, as LMDB makes it, a new reader on a full disk
 would die of SIGBUS."""
@@ -139,6 +141,9 @@ class Environment:
             raise Absent(f"{folder} holds no {kind} yet")
         if not readonly:
             self._lock = WriterLock(folder)
+            if (folder / MADE).exists() and not _has_content(folder / "data.mdb"):
+                self._release()
+                raise Damaged(f"{folder} lost its data file, data.mdb, which held {kind}; {ADVICE}")
             _allocate(folder / "lock.mdb")
         self._open()
 
@@ -158,12 +163,24 @@ class Environment:
             self._release()
             raise Damaged(f"{self.folder} cannot be opened: {error}; {ADVICE}") from error
         try:
+            self._check_length()
             self._meta = self._open_table(META, readonly)
             self._check_format(self.version, readonly)
             self._tables = {name: self._open_table(name.encode(), readonly) for name in self._names}
         except BaseException:
             self.close()
             raise
+
+    def _check_length(self) -> None:
+        """Raise `Damaged` for a file that was cut short: LMDB would end the process where it reads past the end.
+
+        A file may end before the last page that was given out, as not every such page is written.
+        """
+        path = self.folder / "data.mdb"
+        pages = self._environment.info()["last_pgno"] + 1
+        short = path.stat().st_size < pages * self._environment.stat()["psize"]
+        if short and _has_content(path) and not is_whole(path):
+            raise Damaged(f"{path} was cut short; {ADVICE}")
 
     def rewrite(self) -> None:
         """Write the file anew, so that no byte of what was deleted is left in it. Raises `Overloaded`.
@@ -190,6 +207,8 @@ class Environment:
         if found is None:
             if readonly:
                 raise Absent(f"{self.folder} holds no {self.kind} yet")
+            if (self.folder / MADE).exists():
+                raise Damaged(f"{self.folder}: data.mdb is not the one that held {self.kind}; {ADVICE}")
             with self.write() as txn:
                 txn.put(b"format", b"%d" % version, db=self._meta)
         elif not found.isdigit():
@@ -199,6 +218,10 @@ class Environment:
                 f"{self.folder} was written by a newer version of Cohort ({self.kind} format {int(found)}, "
                 f"this version reads up to {version}); upgrade Cohort, nothing was changed"
             )
+
+        if not readonly:
+            with suppress(OSError):  # on a full disk the next start does it
+                (self.folder / MADE).write_text("data.mdb was made here\n")
 
     def set_format(self, txn: Any) -> None:
         """Note that what is here is in the format this code writes, so that an older version refuses it."""

@@ -47,6 +47,10 @@ PATIENCE_SECONDS = 2.0
 """How long to wait for readers of older trees, of other processes; writers wait as long."""
 
 
+Data = mmap.mmap | bytes
+"""A file's content."""
+
+
 class WipeError(Exception):
     """Nothing, or not all, was wiped."""
 
@@ -72,7 +76,7 @@ class _Table:
 class _Walk:
     """What the newest tree reaches: `used` pages, (pages,) bool, and the spans of bytes in them that hold nothing."""
 
-    data: mmap.mmap
+    data: Data
     page_bytes: int
     used: NDArray[np.bool_]
     gaps: list[tuple[int, int]] = field(default_factory=list)
@@ -195,17 +199,34 @@ def _seen(readers: str) -> list[int]:
     return [int(row[2]) for row in rows if len(row) == 3 and row[2] != "-"]
 
 
-def _read_table(data: mmap.mmap, offset: int) -> _Table:
+def _read_table(data: Data, offset: int) -> _Table:
     _, flags, _, branches, leaves, overflows, _, root = TABLE.unpack_from(data, offset)
     return _Table(flags, branches, leaves, overflows, root)
 
 
-def _unused(data: mmap.mmap, newest: int) -> list[tuple[int, int]]:
-    """Return the spans of bytes, first and behind the last, that the tree of a transaction does not use."""
+def is_whole(path: Path) -> bool:
+    """Say whether a file holds every page that its newest tree reaches: one that was cut short kills who maps it."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        content = data[:]  # a copy: views of a map would keep it open
+    try:
+        metas = _metas(content)
+        _walk(content, metas[max(metas)])
+    except (UnknownFormat, struct.error, ValueError, IndexError):
+        return False
+    return True
+
+
+def _page_bytes(data: Data) -> int:
     page_bytes: int = TABLE.unpack_from(data, HEADER_BYTES + META.size)[0]
-    metas = {}
     if page_bytes not in (1 << bits for bits in range(9, 17)):
         raise UnknownFormat("no page size")
+    return page_bytes
+
+
+def _metas(data: Data) -> dict[int, tuple[_Table, _Table, int]]:
+    """Return the table of free pages, the main table and the last page, by transaction."""
+    page_bytes = _page_bytes(data)
+    metas = {}
     for start in (0, page_bytes):
         magic, version, _, _ = META.unpack_from(data, start + HEADER_BYTES)
         if (magic, version) != (MAGIC, DATA_VERSION):
@@ -213,12 +234,13 @@ def _unused(data: mmap.mmap, newest: int) -> list[tuple[int, int]]:
         tables = start + HEADER_BYTES + META.size
         last, transaction = META_END.unpack_from(data, tables + 2 * TABLE.size)
         metas[transaction] = (_read_table(data, tables), _read_table(data, tables + TABLE.size), last)
-    if max(metas) != newest:
-        raise UnknownFormat("the newest tree is of another transaction")
-    free_table, main, last = metas[newest]
-    if len(data) < (last + 1) * page_bytes:
-        raise UnknownFormat("the file is cut short")
-    walk = _Walk(data, page_bytes, np.zeros(last + 1, np.bool_))
+    return metas
+
+
+def _walk(data: Data, meta: tuple[_Table, _Table, int]) -> _Walk:
+    """Walk all that a meta page reaches."""
+    free_table, main, last = meta
+    walk = _Walk(data, _page_bytes(data), np.zeros(last + 1, np.bool_))
     free = [np.frombuffer(value, "<u8")[1:] for value in walk.values(walk.table(free_table))]
     walk.table(main)
     for table in tuple(walk.subtables):
@@ -226,6 +248,19 @@ def _unused(data: mmap.mmap, newest: int) -> list[tuple[int, int]]:
     walk.used[:2] = True
     if any(walk.used[pages.astype(np.int64)].any() for pages in free):
         raise UnknownFormat("a page in use is on the list of free ones")
+    return walk
+
+
+def _unused(data: mmap.mmap, newest: int) -> list[tuple[int, int]]:
+    """Return the spans of bytes, first and behind the last, that the tree of a transaction does not use."""
+    page_bytes = _page_bytes(data)
+    metas = _metas(data)
+    if max(metas) != newest:
+        raise UnknownFormat("the newest tree is of another transaction")
+    last = metas[newest][2]
+    if len(data) < (last + 1) * page_bytes:
+        raise UnknownFormat("the file is cut short")
+    walk = _walk(data, metas[newest])
     edges = np.flatnonzero(np.diff(walk.used.astype(np.int8), prepend=1, append=1)) * page_bytes
     spans = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
     return [*walk.gaps, *spans, ((last + 1) * page_bytes, len(data))]

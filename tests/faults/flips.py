@@ -26,7 +26,7 @@ FOUND, UNCHANGED, MISSED = 10, 11, 12
 NAMES = {FOUND: "found", UNCHANGED: "unchanged", MISSED: "MISSED"}
 SECONDS = 20
 """What goes round in circles in a damaged page is ended by an alarm, and found by that."""
-BESIDE = ("lock.mdb", "writer.lock", "master.key")
+BESIDE = ("lock.mdb", "writer.lock", "data.made", "master.key")
 """Files without content."""
 
 

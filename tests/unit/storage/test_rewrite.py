@@ -38,7 +38,12 @@ def test_no_byte_of_what_was_deleted_is_left_and_nothing_else_is_lost(tmp_path: 
     again = Environment(tmp_path, "things", 3, TABLES)
     assert content(again)["b"] == [*before["b"], (b"more", b"is taken")]
     again.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.mdb", "lock.mdb", "writer.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "data.made",
+        "data.mdb",
+        "lock.mdb",
+        "writer.lock",
+    ]
 
 
 def test_an_empty_one_can_be_written_anew(tmp_path: Path) -> None:
