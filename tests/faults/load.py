@@ -48,6 +48,8 @@ class Client:
     sent: int = 0
     refused: int = 0
     """How often the server, alive, refused for want of room or because the disk failed."""
+    plain: bool = False
+    """Whether it only sends and upserts."""
     saved: dict[int, str] = field(default_factory=dict)
     """The ids of the cohorts saved, by request."""
 
@@ -56,13 +58,21 @@ class Client:
 
         One that may have been erased since is left out.
         """
-        if is_upsert(request) or is_erasure(request) or is_about_cohorts(request):
+        if is_upsert(request) or self.erases(request) or self.is_about_cohorts(request):
             return []
         return [self.number(request, row) for row in range(self.may_be_gone(request), ROWS)]
 
     def may_be_gone(self, request: int) -> bool:
         """Say whether the customer of a request's first event may be erased."""
-        return is_erasure(request + ERASED_AGO) and request + ERASED_AGO < self.sent
+        return self.erases(request + ERASED_AGO) and request + ERASED_AGO < self.sent
+
+    def erases(self, request: int) -> bool:
+        """Say whether a request erases a customer."""
+        return not self.plain and request % 16 == 13
+
+    def is_about_cohorts(self, request: int) -> bool:
+        """Say whether a request saves or deletes a cohort."""
+        return not self.plain and request % 8 == 6
 
     def newcomer(self, request: int) -> str:
         """Return the customer whom a request brings, and nobody else has."""
@@ -70,7 +80,7 @@ class Client:
 
     def erased(self) -> list[str]:
         """Return the customers whose erasure was acknowledged."""
-        return [self.newcomer(each - ERASED_AGO) for each in filter(is_erasure, range(self.acknowledged))]
+        return [self.newcomer(each - ERASED_AGO) for each in filter(self.erases, range(self.acknowledged))]
 
     def number(self, request: int, row: int) -> int:
         """Return the number of an event, unlike that of any other client's."""
@@ -79,14 +89,14 @@ class Client:
     def message(self, request: int) -> Any:
         """Return a request: the same each time."""
         request_id = f"{self.name}-{request}" if request % 3 or is_upsert(request) else ""
-        if is_erasure(request):
+        if self.erases(request):
             gone = [self.newcomer(request - ERASED_AGO)]
             return ingest_pb2.DeleteCustomersRequest(customer_ids=gone, request_id=f"{self.name}-{request}")
-        if request % 16 == 6:
+        if self.is_about_cohorts(request) and request % 16 == 6:
             did = rule_pb2.Rule(did=rule_pb2.Did(event_type="view"))
             cohort = cohort_pb2.Cohort(name=f"{self.name}-{request}", rule=did)
             return cohort_pb2.CreateCohortRequest(cohort=cohort, request_id=f"{self.name}-{request}")
-        if request % 16 == 14:
+        if self.is_about_cohorts(request):
             saved = self.saved[request - 8]
             return cohort_pb2.DeleteCohortRequest(cohort_id=saved, request_id=f"{self.name}-{request}")
         if is_upsert(request):
@@ -106,7 +116,8 @@ class Client:
 
     def cohorts(self, requests: int) -> set[str]:
         """Return the names of the cohorts there are behind so many requests."""
-        return {f"{self.name}-{each}" for each in range(requests) if each % 16 == 6 and each + 8 >= requests}
+        saving = () if self.plain else range(6, requests, 16)
+        return {f"{self.name}-{each}" for each in saving if each + 8 >= requests}
 
     def acknowledge(self, answer: Any) -> None:
         """Take in the answer of a request."""
@@ -134,16 +145,6 @@ class Client:
 def is_upsert(request: int) -> bool:
     """Say whether a request sets customers' data."""
     return request % 4 == 3
-
-
-def is_erasure(request: int) -> bool:
-    """Say whether a request erases a customer."""
-    return request % 16 == 13
-
-
-def is_about_cohorts(request: int) -> bool:
-    """Say whether a request saves or deletes a cohort."""
-    return request % 8 == 6
 
 
 def upsert(customer_id: str, request: int) -> Any:

@@ -55,11 +55,15 @@ def behind(folder: Path, client: Client) -> Client:
     there = numbers_there(log)
     log.close()
     found = [n for n in range(client.sent) if not load.is_upsert(n) and client.number(n, 0) in there]
-    return Client(client.name, found[-1] + 1, found[-1] + 2)
+    return Client(client.name, found[-1] + 1, found[-1] + 2, plain=True)
 
 
 def test_a_backup_made_while_a_server_writes_comes_back_as_one_of_its_revisions(tmp_path: Path) -> None:
-    data, clients, done = tmp_path / "data", [Client("0"), Client("1")], threading.Event()
+    data, clients, done = (
+        tmp_path / "data",
+        [Client("0", plain=True), Client("1", plain=True)],
+        threading.Event(),
+    )
     with Server(data) as server, ThreadPoolExecutor(2) as pool:
         api = Api(server.target)
         api.send(event("a", eventId="1"))
