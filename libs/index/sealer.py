@@ -159,6 +159,7 @@ class Sealer:
                 if segment.customers.intersect(purged):
                     self._remake([segment])
                     self._commit()
+        self._commit()  # a step that failed may have left the manifest with files of before
 
     def _due(self) -> Iterator[tuple[Segment, ...]]:
         found = True

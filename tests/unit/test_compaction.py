@@ -1,6 +1,7 @@
 """Is nothing left of an erased customer behind a compaction, and everything of all others?"""
 
 import random
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -237,6 +238,37 @@ def test_a_compaction_that_was_cut_off_is_done_by_the_next(
     check(engine, history)
     assert left_of(tmp_path, gone) == []
     engine.close()
+
+
+def test_files_that_failed_to_be_named_are_named_before_who_was_erased_is_unmasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = started(tmp_path / "log")
+    events = [
+        Event(who, "view", NOW, {"own": f"{who}-value"}) for who in ("the-customer", "other") * SEAL_ROWS
+    ]
+    send(engine, Submission(batch=collect(events)))
+    send(engine, Submission(erase=["the-customer"]))
+    send(engine, Submission(batch=collect(events[1::2] * 2)))  # so that a manifest covers the erasure
+    engine.snapshot()
+    engine.settle()
+    confirm_all(engine)
+    with monkeypatch.context() as patch:
+        patch.setattr("libs.index.store.SegmentStore.commit", failing)
+        with pytest.raises(OSError, match="no room"):
+            engine.compact()
+    engine.compact()
+    shutil.copytree(tmp_path / "log", tmp_path / "killed")
+    engine.close()
+    engine = started(tmp_path / "killed")
+    viewed = engine.evaluate(Did("view", None, EVER, NOW + 1), engine.snapshot(), NOW)
+    assert engine.customer_ids(list(viewed)) == ["other"]
+    engine.close()
+    assert left_of(tmp_path / "killed", {"the-customer"}) == []
+
+
+def failing(*_: Any) -> None:
+    raise OSError("no room")
 
 
 def test_events_and_answers_go_on_while_it_is_compacted(tmp_path: Path) -> None:
