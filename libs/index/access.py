@@ -260,9 +260,10 @@ def _tested(
 
     Returns which pass, or, where few were left on the way, the places of those that do, counted from `first`.
     """
-    tests = condition.conditions if isinstance(condition, BoundAll) else (condition,)
-    tests = tuple(sorted(tests, key=lambda test: width(segment, test)))
-    passing = np.ones(end - first, np.bool_)
+    if not isinstance(condition, BoundAll):
+        return mask(condition, SegmentColumns(segment, slice(first, end), end - first)), None
+    passing = np.ones(0, np.bool_)
+    tests = sorted(condition.conditions, key=lambda test: width(segment, test))
     for place, test in enumerate(tests):
         found = mask(test, SegmentColumns(segment, slice(first, end), end - first))
         passing = np.logical_and(passing, found, out=found) if place else found

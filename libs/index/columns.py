@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from libs.events.batch import Kind
+from libs.index import kernels
 from libs.index.condition import (
     MISSING,
     BoundTest,
@@ -89,8 +90,7 @@ class StringColumn:
             )
         among = np.zeros(len(self.values) + 1, np.bool_)
         among[wanted] = True
-        found: Mask = among[codes]
-        return found
+        return among_codes(codes, among)
 
     def decoded(self, where: Selection = EVERY_ROW) -> NDArray[Any]:
         """Return the dictionary numbers of some rows, `MISSING` for none, (n,) uint32."""
@@ -176,6 +176,14 @@ class BoolColumn:
     def decoded(self, where: Selection = EVERY_ROW) -> NDArray[Any]:
         """Return the booleans of some rows as they are."""
         return self.codes[where]
+
+
+def among_codes(codes: NDArray[Any], table: Mask) -> Mask:
+    """Say which codes, (n,) of an unsigned dtype, are true in a table that has a place for every code."""
+    found = np.empty(len(codes), np.bool_)
+    look_up = (kernels.look_up_8, kernels.look_up_16, kernels.look_up)[codes.itemsize // 2]
+    look_up(codes, table, found)
+    return found
 
 
 Column: TypeAlias = StringColumn | NumberColumn | BoolColumn

@@ -16,6 +16,13 @@ from typing import Any
 import numpy as np
 
 _loading = Lock()
+ONE, SIXTEEN, TOP_SIX, LOW_16 = np.uint64(1), np.uint64(16), np.uint64(58), np.uint64(0xFFFF)
+SPREAD = np.uint64(0x03F79D71B4CB0A89)
+"""A de Bruijn sequence: times a power of two, its top six bits are different for each of the 64."""
+PLACE_OF = np.zeros(64, np.uint8)
+"""Which power of two those six bits stand for. It takes a tenth longer than an instruction of the processor would."""
+for power in range(64):
+    PLACE_OF[(int(SPREAD) << power) % (1 << 64) >> 58] = power
 
 
 class Kernel:
@@ -58,7 +65,7 @@ def compiled(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
     def decorate(function: Callable[..., Any]) -> Kernel:
         full = signature
-        for kind in ("b1", "u1", "u4", "i8", "f8"):
+        for kind in ("b1", "u1", "u2", "u4", "u8", "i8", "f8"):
             full = full.replace(f"r.{kind}", f"Array({kind}, 1, 'C', True)")
         kernel = Kernel(function, full)
         KERNELS.append(kernel)
@@ -67,28 +74,37 @@ def compiled(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
     return decorate
 
 
-@compiled("void(r.u4, u1[::1])")
+@compiled("void(r.u4, u8[::1])")
 def mark(owners: Any, hit: Any) -> None:
-    """Set `hit`, (customers,) uint8, to 1 at each of some customers, (n,) uint32."""
-    for place in range(len(owners)):
-        hit[owners[place]] = 1
+    """Set the bits of some customers, (n,) uint32, in `hit`, (words,) uint64: bit c % 64 of word c // 64.
 
-
-@compiled("void(r.b1, r.u4, u1[::1])")
-def mark_where(passing: Any, owners: Any, hit: Any) -> None:
-    """Set `hit` to 1 at the customers, (n,), where `passing`, (n,) bool, is true.
-
-    Nothing branches on a row: a random mask costs what a regular one does. Eight rows of which none passes are
-    skipped together.
+    Bits are eight times closer in the cache than bytes: marks of 3M events of 1M customers take 60 % of the time,
+    and a bitmap of them is made without packing.
     """
-    whole = len(passing) // 8 * 8
-    words = passing[:whole].view(np.uint64)
+    for place in range(len(owners)):
+        customer = owners[place]
+        hit[customer >> 6] |= ONE << np.uint64(customer & 63)
+
+
+@compiled("void(r.u1, r.u4, u8[::1])")
+def mark_where(bits: Any, owners: Any, hit: Any) -> None:
+    """Set the bits of the customers, (n,), of those rows whose bit is set, in `hit`.
+
+    `bits`, (⌈n / 8⌉,) uint8, are packed with the first row lowest: numpy packs a mask in a fraction of the time
+    this takes, and rows that do not pass cost 1/64 of a look.
+    """
+    whole = len(bits) // 8 * 8
+    words = bits[:whole].view(np.uint64)
     for word in range(len(words)):
-        if words[word]:
-            for place in range(word * 8, word * 8 + 8):
-                hit[owners[place]] |= passing[place]
-    for place in range(whole, len(passing)):
-        hit[owners[place]] |= passing[place]
+        left = words[word]
+        while left:
+            low = left & (~left + ONE)
+            customer = owners[word * 64 + PLACE_OF[(low * SPREAD) >> TOP_SIX]]
+            hit[customer >> 6] |= ONE << np.uint64(customer & 63)
+            left ^= low
+    for row in range(whole * 8, len(owners)):
+        if bits[row >> 3] >> (row & 7) & 1:
+            hit[owners[row] >> 6] |= ONE << np.uint64(owners[row] & 63)
 
 
 @compiled("void(r.u4, u1[::1])")
@@ -99,19 +115,80 @@ def count(owners: Any, counts: Any) -> None:
         counts[customer] += counts[customer] < 255
 
 
-@compiled("void(r.b1, r.u4, u1[::1])")
-def count_where(passing: Any, owners: Any, counts: Any) -> None:
-    """Add one to `counts`, up to 255, for each event that passes."""
-    whole = len(passing) // 8 * 8
-    words = passing[:whole].view(np.uint64)
+@compiled("void(r.u1, r.u4, u1[::1])")
+def count_where(bits: Any, owners: Any, counts: Any) -> None:
+    """Add one to `counts`, up to 255, for each event, (n,), whose bit is set; `bits` as `mark_where` has them."""
+    whole = len(bits) // 8 * 8
+    words = bits[:whole].view(np.uint64)
     for word in range(len(words)):
-        if words[word]:
-            for place in range(word * 8, word * 8 + 8):
-                customer = owners[place]
-                counts[customer] += passing[place] & (counts[customer] < 255)
-    for place in range(whole, len(passing)):
-        customer = owners[place]
-        counts[customer] += passing[place] & (counts[customer] < 255)
+        left = words[word]
+        while left:
+            low = left & (~left + ONE)
+            customer = owners[word * 64 + PLACE_OF[(low * SPREAD) >> TOP_SIX]]
+            counts[customer] += counts[customer] < 255
+            left ^= low
+    for row in range(whole * 8, len(owners)):
+        if bits[row >> 3] >> (row & 7) & 1:
+            counts[owners[row]] += counts[owners[row]] < 255
+
+
+@compiled("void(r.u1, i8[::1])")
+def set_places(bits: Any, places: Any) -> None:
+    """Write where bits are set, ascending, to `places`, (as many,) int64; `bits` as `mark_where` has them."""
+    whole = len(bits) // 8 * 8
+    words = bits[:whole].view(np.uint64)
+    found = 0
+    for word in range(len(words)):
+        left = words[word]
+        while left:
+            low = left & (~left + ONE)
+            places[found] = word * 64 + PLACE_OF[(low * SPREAD) >> TOP_SIX]
+            found += 1
+            left ^= low
+    for row in range(whole * 8, len(bits) * 8):
+        if bits[row >> 3] >> (row & 7) & 1:
+            places[found] = row
+            found += 1
+
+
+@compiled("void(r.u8, r.i8, r.i8, u2[::1])")
+def fill_containers(words: Any, counts: Any, starts: Any, out: Any) -> None:
+    """Write the contents of roaring's containers of 65,536 bits, 1,024 `words` each, to `out`, little-endian uint16.
+
+    Container i has `counts[i]` bits and starts at `out[starts[i]]`: the words themselves where that is more than
+    4,096, else the places of the bits, ascending.
+    """
+    for container in range(len(counts)):
+        at = starts[container]
+        if counts[container] > 4096:
+            for word in range(container * 1024, container * 1024 + 1024):
+                left = words[word]
+                for _ in range(4):
+                    out[at] = left & LOW_16
+                    left >>= SIXTEEN
+                    at += 1
+        elif counts[container]:
+            for word in range(1024):
+                left = words[container * 1024 + word]
+                while left:
+                    low = left & (~left + ONE)
+                    out[at] = word * 64 + PLACE_OF[(low * SPREAD) >> TOP_SIX]
+                    at += 1
+                    left ^= low
+
+
+@compiled("void(r.u1, r.b1, b1[::1])")
+def look_up_8(codes: Any, table: Any, passing: Any) -> None:
+    """Say which codes, (n,) uint8, are true in a table, (more than the greatest,) bool."""
+    for row in range(len(codes)):
+        passing[row] = table[codes[row]]
+
+
+@compiled("void(r.u2, r.b1, b1[::1])")
+def look_up_16(codes: Any, table: Any, passing: Any) -> None:
+    """Say which codes, (n,) uint16, are true in a table, (more than the greatest,) bool."""
+    for row in range(len(codes)):
+        passing[row] = table[codes[row]]
 
 
 @compiled("void(r.u4, r.b1, b1[::1])")

@@ -18,12 +18,8 @@ from pyroaring import BitMap
 from libs.index import kernels, roaring
 from libs.index.condition import Mask
 
-SPARSE_SHARE = 12
-"""With fewer than 1 / this of a mask true, it is read in words of eight places."""
 SORT_SHARE = 256
 """With fewer rows than customers / this, sorting them beats marking them in an array of all customers."""
-DENSE_SHARE = 24
-"""With more than 1 / this of a mask true, one pass over all rows beats finding those first."""
 TOP = 255
 """Where counts stop: the largest byte."""
 NO_CUSTOMERS = np.empty(0, np.uint32)
@@ -70,7 +66,7 @@ class Marked:
         self._customers = customers
         self._few = Listed()
         self._bitmaps: list[BitMap] = []
-        self._hit: NDArray[np.uint8] | None = None
+        self._hit: NDArray[np.uint64] | None = None
 
     def add(self, owners: NDArray[np.uint32]) -> None:
         """Take events by their customers."""
@@ -82,10 +78,10 @@ class Marked:
     def where(self, passing: Mask, owners: NDArray[np.uint32]) -> None:
         """Take the customers of rows that pass."""
         rows = int(np.count_nonzero(passing))
-        if rows * SORT_SHARE > self._customers and rows * DENSE_SHARE > len(passing):
-            kernels.mark_where(passing, owners, self._marks())
-        else:
-            self.add(owners[true_places(passing)])
+        if rows * SORT_SHARE > self._customers:
+            kernels.mark_where(packed(passing), owners, self._marks())
+        elif rows:
+            self._few.add(owners[true_places(passing, rows)])
 
     def unite(self, bitmaps: list[BitMap]) -> None:
         """Take customers as bitmaps, which stay as they are."""
@@ -95,16 +91,15 @@ class Marked:
         """Return everybody that was taken."""
         few = self._few.joined()
         if self._hit is not None or len(few) * SORT_SHARE > self._customers:
-            hit = self._marks()
-            kernels.mark(few, hit)
-            self._bitmaps.append(roaring.from_mask(hit.view(np.bool_)))
+            kernels.mark(few, self._marks())
+            self._bitmaps.append(roaring.from_bits(self._marks()))
         elif len(few):
             self._bitmaps.append(roaring.from_values(few))
         return roaring.union(self._bitmaps)
 
-    def _marks(self) -> NDArray[np.uint8]:
+    def _marks(self) -> NDArray[np.uint64]:
         if self._hit is None:
-            self._hit = np.zeros(self._customers, np.uint8)
+            self._hit = roaring.empty_bits(self._customers)
         return self._hit
 
 
@@ -128,10 +123,10 @@ class Totals:
     def where(self, passing: Mask, owners: NDArray[np.uint32]) -> None:
         """Take the customers of rows that pass."""
         rows = int(np.count_nonzero(passing))
-        if self._many(rows) and rows * DENSE_SHARE > len(passing):
-            kernels.count_where(passing, owners, self._bytes(TOP))
-        else:
-            self.add(owners[true_places(passing)])
+        if self._many(rows):
+            kernels.count_where(packed(passing), owners, self._bytes(TOP))
+        elif rows:
+            self._few.add(owners[true_places(passing, rows)])
 
     def add_counts(self, counts: NDArray[np.uint8], most: int) -> None:
         """Add counts, (at most `customers`,), none of which is above `most`. Not with `exact`."""
@@ -181,16 +176,14 @@ def fits(counts: NDArray[Any], wanted: Wanted) -> Mask:
     return found
 
 
-def true_places(passing: Mask) -> NDArray[np.int64]:
-    """Return where a mask, (n,) bool and contiguous, is true, ascending.
+def packed(passing: Mask) -> NDArray[np.uint8]:
+    """Pack a mask, (n,) bool, into bits, (⌈n / 8⌉,), the first place lowest."""
+    return np.packbits(passing, bitorder="little")
 
-    Where it seldom is, eight places are looked at together first, which takes a fraction of the time.
-    """
-    if np.count_nonzero(passing) * SPARSE_SHARE > len(passing):
-        return np.flatnonzero(passing)
-    whole = len(passing) // 8 * 8
-    words = passing[:whole].view(np.uint64)
-    filled = np.flatnonzero(words != 0)
-    inner = np.flatnonzero(words[filled].view(np.bool_))
-    found = (filled[inner >> 3] << 3) + (inner & 7)
-    return np.concatenate((found, np.flatnonzero(passing[whole:]) + whole))
+
+def true_places(passing: Mask, many: int | None = None) -> NDArray[np.int64]:
+    """Return where a mask, (n,) bool, is true, ascending; `many` says how often it is, where that is known."""
+    found = np.empty(np.count_nonzero(passing) if many is None else many, np.int64)
+    if len(found):
+        kernels.set_places(packed(passing), found)
+    return found
