@@ -115,6 +115,13 @@ def count(owners: Any, counts: Any) -> None:
         counts[customer] += counts[customer] < 255
 
 
+@compiled("void(r.u4, u1[::1], u1)")
+def add_to_each(owners: Any, counts: Any, step: int) -> None:
+    """Add a byte to the counts, modulo 256, of some customers, (n,) uint32, once for each time they are met."""
+    for place in range(len(owners)):
+        counts[owners[place]] += step
+
+
 @compiled("void(r.u1, r.u4, u1[::1])")
 def count_where(bits: Any, owners: Any, counts: Any) -> None:
     """Add one to `counts`, up to 255, for each event, (n,), whose bit is set; `bits` as `mark_where` has them."""

@@ -45,23 +45,23 @@ STEP_NS = 15_000
 """Any step: the Python around it."""
 TEST_NS = 0.06
 """A byte of a row, tested in place."""
-FIND_NS = 0.6
+FIND_NS = 0.2
 """A row whose answer stands in a mask, turned into its number."""
-PASS_NS = 4.0
+PASS_NS = 2.0
 """A row that passed: its customer gathered and marked, or counted."""
-GATHER_NS = 2.0
+GATHER_NS = 3.0
 """A row, tested for one condition through its number."""
-NODE_NS = 0.008
+NODE_NS = 0.003
 """A customer of a bitmap that is united, whatever its size."""
 COVER_NODES = 8
 """Bitmaps that cover a window, about."""
-COUNT_NS = 0.15
+COUNT_NS = 0.25
 """A customer of a pair of running counts, subtracted and added."""
 CUSTOMER_NS = 150.0
 """A customer looked up in one segment, and his rows there tested."""
 UNKNOWN_SHARE = 0.5
 """The share of rows that a test accepts of which nothing is known."""
-KEY_NS = 10_000
+KEY_NS = 7_000
 """A key, looked at by itself: the Python around it."""
 MANY = 32
 """Values of one test that are looked at one by one; more are looked at together."""

@@ -18,7 +18,7 @@ from pyroaring import BitMap
 from libs.index import kernels, roaring
 from libs.index.condition import Mask
 
-SORT_SHARE = 256
+SORT_SHARE = 1024
 """With fewer rows than customers / this, sorting them beats marking them in an array of all customers."""
 TOP = 255
 """Where counts stop: the largest byte."""

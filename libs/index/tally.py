@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from libs.index import kernels
 from libs.index.sinks import TOP
 
 BYTES_A_ROW = 8
@@ -69,12 +70,12 @@ class Tally:
         for start, stop in ((self.rows[high], end), (first, self.rows[low])):
             if start == stop:
                 continue
-            add: Any = np.add if start < stop else np.subtract
+            step = 1 if start < stop else -1
             found = owners(min(start, stop), max(start, stop))
-            add.at(counts, found, np.uint8(1))
+            kernels.add_to_each(found, counts, step % 256)
             if len(heavy):
                 mine = found[self.heavy.mask[found]]
-                add.at(heavy, np.searchsorted(self.heavy.customers, mine), 1)
+                np.add.at(heavy, np.searchsorted(self.heavy.customers, mine), step)
         if len(heavy):
             counts[self.heavy.customers] = np.minimum(heavy, TOP)
         return counts

@@ -47,12 +47,12 @@ class Fault:
         return f"{self.kind} {self.step or 'moment'}"
 
     def armed(self, chance: random.Random) -> str:
-        """Return what to put into the environment."""
+        """Return what to put into the environment. Each merging process counts from one, and merges once."""
         if self.kind == "any":
             return ""
         first = chance.randint(1, 40 if self.step in OFTEN else 4)
         if self.step.startswith(("merge", "compact", "wipe", "erasure")):
-            first = chance.randint(1, 2)
+            first = chance.randint(1, 2) if self.step != "merge.process" else 1
         times = "" if self.kind == "kill" else f"*{chance.randint(1, 6)}"
         return f"{self.step}={self.kind}@{first}{times}"
 
