@@ -268,7 +268,7 @@ def equals_any(column: NDArray[Any], values: NDArray[Any]) -> Mask:
     if len(values) == 1:
         return np.asarray(column == values[0])
     if column.dtype == np.uint32 and len(values):
-        table = np.zeros(int(values.max()) + 1, np.bool_)
+        table = np.zeros(int(values.max()) + 2, np.bool_)
         table[values] = True
         passing = np.empty(len(column), np.bool_)
         kernels.look_up(np.ascontiguousarray(column), table, passing)

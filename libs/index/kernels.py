@@ -200,10 +200,13 @@ def look_up_16(codes: Any, table: Any, passing: Any) -> None:
 
 @compiled("void(r.u4, r.b1, b1[::1])")
 def look_up(column: Any, table: Any, passing: Any) -> None:
-    """Say which numbers, (n,) uint32, are true in a table, (m,) bool; what is beyond it is not."""
+    """Say which numbers, (n,) uint32, are true in a table, (m + 1,) bool, whose last place stands for all beyond.
+
+    Not to branch on a number takes a third of the time where half are true.
+    """
+    last = np.uint32(len(table) - 1)
     for place in range(len(column)):
-        value = column[place]
-        passing[place] = value < len(table) and table[value]
+        passing[place] = table[min(column[place], last)]
 
 
 @compiled("i8(r.b1, r.u4, i8[::1])")
