@@ -120,3 +120,37 @@ class Drafts:
 def _last(group: Group) -> tuple[str, int]:
     shard, numbers = group[-1]
     return shard, numbers.max()
+
+
+async def looking_ahead(drafts: AsyncIterator[Draft]) -> AsyncIterator[tuple[Draft, Draft | None]]:
+    """Yield each draft with the next one that has something to send, None behind the last of those.
+
+    A draft with nothing to send that comes while another is held is joined to that one, as it is to be noted
+    behind it.
+    """
+    held: Draft | None = None
+    async for draft in drafts:
+        if held is None:
+            held = draft
+        elif draft.is_empty:
+            held = _joined(held, draft)
+        elif held.is_empty:
+            yield held, draft
+            held = draft
+        else:
+            yield held, draft
+            held = draft
+    if held is not None:
+        yield held, None
+
+
+def _joined(held: Draft, draft: Draft) -> Draft:
+    """Return a draft with those that another leaves out beside its own."""
+    return Draft(
+        held.adds,
+        held.removes,
+        [*held.unmatched, *draft.unmatched],
+        [*held.standing, *draft.standing],
+        held.orphans,
+        draft.behind,
+    )

@@ -8,7 +8,7 @@ the last; memory holds two. Neighbours: `drafting` (what goes into a page), `pla
 
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from pyroaring import BitMap
 from services.sync.delivered import Entry
 from services.sync.destinations.base import Addition, Feed, Opening, Page, Receipt, Untaken
 from services.sync.diff import intersect, size, subtract, unite
-from services.sync.drafting import Drafts
+from services.sync.drafting import Drafts, looking_ahead
 from services.sync.in_flight import SentPage
 from services.sync.members import Members
 from services.sync.model import Mode, Run, Sync
@@ -85,7 +85,7 @@ class Feeding:
     async def _send_rest(self, feed: Feed, opening: Opening, drafts: Drafts) -> None:
         pages = drafts.most_pages()
         await self._store.writing(lambda txn: self._progress.update(txn, batches=pages))
-        async for draft, following in _looking_ahead(drafts.all(self._place)):
+        async for draft, following in looking_ahead(drafts.all(self._place)):
             number = self._place.pages + 1
             removes = await drafts.to_send(draft.removes)
             if draft.adds or removes:
@@ -196,7 +196,9 @@ class Feeding:
         counts = Counter({reason: size(numbers) for reason, numbers in left_out.items()})
         counts.update(reason for _, reason in passing)
         rejected = subtract(tried, _numbers(taken))
-        return counts, size(intersect(rejected, self._plan.adds))
+        # Of a full set everybody was planned in the end: see _note_full_set.
+        planned = rejected if self._plan.is_full_set else intersect(rejected, self._plan.adds)
+        return counts, size(planned)
 
     async def _finish(self, feed: Feed, opening: Opening) -> None:
         """End the run at the destination, and note what is to be noted at the end."""
@@ -219,19 +221,31 @@ class Feeding:
         await self._store.writing(end)
 
     def _note_full_set(self, txn: Any) -> None:
-        """Take those staged for delivered, all at once: it is now that they took the place of what was there."""
+        """Take those staged for delivered, all at once: it is now that they took the place of what was there.
+
+        Members delivered before whom the full set left out were planned as neither: they count as removed, and as
+        additions that were not taken. Figures are added to, as a run that is cut off behind this comes here again.
+        """
         delivered, plans, sync_id = self._store.delivered, self._store.plans, self._sync.sync_id
         removed, after = 0, b"" if self._plan.removes else None
         while after is not None:
             removes, after = delivered.find_removed(txn, sync_id, self._plan.gone, after, DROPPED)
             removed += delivered.acknowledge(txn, sync_id, (), [one.customer_id for one in removes])[1]
+        lost = 0
         last: str | None = ""
         while last is not None:
             last, dropped = self._left_behind(txn, last)
-            delivered.acknowledge(txn, sync_id, (), dropped)
+            lost += delivered.acknowledge(txn, sync_id, (), dropped)[1]
         added, _ = delivered.acknowledge(txn, sync_id, plans.staged(txn, sync_id), ())
         self._store.in_flight.drop(txn, sync_id)  # whatever it was, the full set has settled it
-        self._progress.update(txn, delivered_adds=added, delivered_removes=removed)
+        run = self._progress.read(txn)
+        self._progress.update(
+            txn,
+            planned_adds=run.planned_adds + lost,
+            planned_removes=run.planned_removes + lost,
+            delivered_adds=run.delivered_adds + added,
+            delivered_removes=run.delivered_removes + removed + lost,
+        )
 
     def _left_behind(self, txn: Any, after: str) -> tuple[str | None, list[str]]:
         """Return some delivered customers behind one who are not in the full set, and the last looked at."""
@@ -264,37 +278,3 @@ def _by_reason(draft: Draft, lasting: Sequence[tuple[Entry, str]]) -> dict[str, 
     for entry, reason in lasting:
         found.setdefault(reason, {}).setdefault(entry.shard, BitMap()).add(entry.number)
     return found
-
-
-async def _looking_ahead(drafts: AsyncIterator[Draft]) -> AsyncIterator[tuple[Draft, Draft | None]]:
-    """Yield each draft with the next one that has something to send, None behind the last of those.
-
-    A draft with nothing to send that comes while another is held is joined to that one, as it is to be noted
-    behind it.
-    """
-    held: Draft | None = None
-    async for draft in drafts:
-        if held is None:
-            held = draft
-        elif draft.is_empty:
-            held = _joined(held, draft)
-        elif held.is_empty:
-            yield held, draft
-            held = draft
-        else:
-            yield held, draft
-            held = draft
-    if held is not None:
-        yield held, None
-
-
-def _joined(held: Draft, draft: Draft) -> Draft:
-    """Return a draft with those that another leaves out beside its own."""
-    return Draft(
-        held.adds,
-        held.removes,
-        [*held.unmatched, *draft.unmatched],
-        [*held.standing, *draft.standing],
-        held.orphans,
-        draft.behind,
-    )

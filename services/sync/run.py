@@ -141,6 +141,7 @@ class Delivery:
             entries = [msgspec.json.decode(line, type=Entry) for line in lines]
             delivered.acknowledge(txn, sync_id, entries, ())
             count += len(entries)
+        removed += self._progress.read(txn).delivered_removes  # where it was cut off behind this before
         self._progress.update(txn, delivered_adds=count, delivered_removes=removed)
 
     def _end(self, txn: Any, plan: Plan, rejected_adds: int) -> Run:

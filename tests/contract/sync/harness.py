@@ -14,6 +14,8 @@ from libs.rpc.errors import Failure
 from libs.rpc.server import Server
 from services.sync.app import SyncApp
 from services.sync.destinations.retrying import Patience
+from services.sync.progress import Stopped
+from services.sync.run import Delivery
 from tests.fakes.cohort_service import FakeCohortService
 from tests.fakes.graph import GraphApi
 from tests.fakes.webhook import WebhookReceiver
@@ -75,6 +77,23 @@ class SyncHarness:
     async def restart(self) -> None:
         await self.stop()
         await self.start()
+
+    async def cut_off_at_the_end(self, sync_id: str, monkeypatch: Any) -> Json:
+        """Run a sync, stop when all is delivered and noted, start anew, and return the run when it has ended."""
+        reached = False
+
+        def stop(*_: Any, **__: Any) -> None:
+            nonlocal reached
+            reached = True
+            raise Stopped("the service is stopping")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Delivery, "_end", stop)
+            run_id = (await self.call("RunSync", {"syncId": sync_id}))["run"]["runId"]
+            await until(lambda: reached)
+            await self.stop()
+        await self.start()
+        return await self.ended(run_id)
 
     async def call(self, method: str, request: Json | None = None) -> Json:
         """Call in JSON form."""

@@ -335,6 +335,38 @@ async def test_replace_puts_the_full_set_in_place_of_what_was_there(sync, cohort
     assert graph.values(audience_id, "EMAIL") == hashes("cem", "dee"), "what replaced it is known by its rows"
 
 
+async def test_the_figures_of_a_full_set_add_up_where_it_leaves_out_members_delivered_before(
+    sync, cohorts, graph, only
+):
+    cohort_id = cohorts.add_cohort("C", people(cohorts, "ann", "bob", "cem", "dee"))
+    made = await sync.sync(cohort_id, await sync.facebook(graph), mode="REPLACE")
+    await sync.run(made["syncId"])
+    cohorts.profiles["bob"] = {}
+    cohorts.profiles["cem"] = {"email": "other@example.com"}
+    graph.refuse.add(sha("other@example.com"))
+    cohorts.cohorts[cohort_id].members = {"ann", "bob", "cem"}
+    run = await sync.run(made["syncId"])
+    rejected = {one["reason"]: one["count"] for one in run["rejected"]}
+    assert (run["state"], counts(run), rejected) == ("PARTIAL", (2, 3, 0, 3), {"UNMATCHED": 1, "REFUSED": 1})
+    assert only() == hashes("ann")
+    run = await sync.run(made["syncId"])
+    assert (run["state"], counts(run)) == ("PARTIAL", (2, 0, 0, 0))
+
+
+async def test_a_full_set_that_was_settled_before_a_kill_keeps_its_figures(
+    sync, cohorts, graph, only, monkeypatch
+):
+    cohort_id = cohorts.add_cohort("C", people(cohorts, "ann", "bob", "cem"))
+    made = await sync.sync(cohort_id, await sync.facebook(graph), mode="REPLACE")
+    await sync.run(made["syncId"])
+    cohorts.profiles["bob"] = {}
+    cohorts.cohorts[cohort_id].members = {"ann", "bob"} | people(cohorts, "dee")
+    run = await sync.cut_off_at_the_end(made["syncId"], monkeypatch)
+    assert (run["state"], counts(run)) == ("PARTIAL", (2, 2, 1, 2))
+    assert [one["reason"] for one in run["rejected"]] == ["UNMATCHED"]
+    assert only() == hashes("ann", "dee")
+
+
 async def test_what_replace_has_settled_is_not_settled_again(sync, cohorts, graph, only):
     cohort_id = cohorts.add_cohort("C", people(cohorts, "ann"))
     sync_id = (await sync.sync(cohort_id, await sync.facebook(graph)))["syncId"]

@@ -10,6 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from services.sync import store
+from tests.contract.sync.test_sync_webhook import counts
 
 
 async def test_csv_has_a_column_for_every_attribute_and_quotes_what_must_be(sync, cohorts, tmp_path):
@@ -52,6 +53,15 @@ async def test_json_lines_hold_the_full_set_each_run_and_the_run_counts_the_diff
     await sync.run(sync_id)
     assert path.read_text() == ""
     assert sorted(os.listdir(tmp_path)) == ["data", "members.jsonl"]
+
+
+async def test_a_file_that_was_noted_before_a_kill_keeps_its_figures(sync, cohorts, tmp_path, monkeypatch):
+    cohort_id = cohorts.add_cohort("C", ["ann", "bob", "cem"])
+    sync_id = (await sync.sync(cohort_id, await sync.file(tmp_path / "members.csv")))["syncId"]
+    await sync.run(sync_id)
+    cohorts.cohorts[cohort_id].members = {"cem", "dee"}
+    run = await sync.cut_off_at_the_end(sync_id, monkeypatch)
+    assert (run["state"], counts(run)) == ("SUCCEEDED", (1, 2, 1, 2))
 
 
 async def test_a_run_that_fails_leaves_the_file_before_as_it_was(sync, cohorts, tmp_path):
