@@ -18,6 +18,7 @@ import msgspec
 from libs.storage import requests
 from libs.storage.environment import SMALL_MAP_BYTES, Absent, Environment, scan
 from libs.storage.projects import DEFAULT, VERSION, Project, check_zone, same_zone
+from libs.storage.room import PROJECT_BYTES, check_room
 
 TABLES = ("projects", "keys", *requests.TABLES)
 SECRET_PREFIX = "cohort_"  # nosec B105 # what a secret begins with
@@ -158,6 +159,10 @@ class Change:
         """Return how many projects there are."""
         count: int = self._txn.stat(self._environment["projects"])["entries"]
         return count
+
+    def check_room(self) -> None:
+        """Raise `Overloaded` where the disk has no room for what a new project makes: three small environments."""
+        check_room(self._environment.folder, PROJECT_BYTES, "a project")
 
     def put_project(self, project: Project) -> None:
         """Keep a project."""

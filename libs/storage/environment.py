@@ -17,7 +17,6 @@ end soon.
 import errno
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +29,7 @@ from libs.errors import Corrupt, Fault, Overloaded, Unavailable
 from libs.storage.checked import DamagedRecordError
 from libs.storage.gate import Gate
 from libs.storage.rewrite import rewrite
+from libs.storage.room import FULL, NEW_BYTES, PROBE_BYTES, allocate, check_room, is_full
 from libs.storage.wipe import Busy, is_whole, wipe
 
 MAP_BYTES = 1 << 40
@@ -45,19 +45,9 @@ PATIENCE_SECONDS = 1.0
 PROBE = b"probe"
 MADE = "data.made"
 """A file beside data.mdb, which says that it was made once: one that is absent or new is damage, no beginning."""
-LOCK_BYTES = 1 << 16
-"""More than LMDB's table of so many readers takes. Were it sparse, as LMDB makes it, a new reader on a full disk
-would die of SIGBUS."""
-SPARE_BYTES = 16 << 20
-"""With less than this free on the disk, a write that failed has failed for want of room."""
-PROBE_BYTES = 1 << 20
-"""More than most commits take, so that a disk with room for a page does not count as one with room."""
 ADVICE = (
     "restore it from a backup (`cohort verify` says what is damaged, `cohort restore` brings a backup back)"
 )
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
 DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError, DamagedRecordError)
 
 
@@ -115,7 +105,8 @@ class Environment:
     """An LMDB environment with named tables and a checked format.
 
     `kind` says whose it is and stands in the messages; `version` is the format this code writes. With
-    `readonly` nothing is created and `Absent` is raised where there is nothing.
+    `readonly` nothing is created and `Absent` is raised where there is nothing. Raises `StorageError`, and
+    `Overloaded` where the disk has no room to begin.
     """
 
     def __init__(
@@ -144,7 +135,13 @@ class Environment:
             if (folder / MADE).exists() and not _has_content(folder / "data.mdb"):
                 self._release()
                 raise Damaged(f"{folder} lost its data file, data.mdb, which held {kind}; {ADVICE}")
-            _allocate(folder / "lock.mdb")
+            try:
+                if not _has_content(folder / "data.mdb"):  # half a first page would be damage for good
+                    check_room(folder, NEW_BYTES, kind)
+                allocate(folder / "lock.mdb", kind)
+            except BaseException:
+                self._release()
+                raise
         self._open()
 
     def _open(self) -> None:
@@ -161,6 +158,8 @@ class Environment:
             )
         except lmdb.Error as error:
             self._release()
+            if isinstance(fault := self._fault(error), Overloaded):
+                raise fault from error
             raise Damaged(f"{self.folder} cannot be opened: {error}; {ADVICE}") from error
         try:
             self._check_length()
@@ -368,35 +367,12 @@ def _place(error: Exception) -> str:
     return str(error) if isinstance(error, DamagedRecordError) else f"a page of the file ({error})"
 
 
-def is_full(folder: Path) -> bool:
-    """Say whether a folder has no room to write: its disk is full, or this process may not have more of it."""
-    status = os.statvfs(folder)
-    if status.f_bavail * status.f_frsize < SPARE_BYTES:
-        return True
-    try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            os.posix_fallocate(probe.fileno(), 0, PROBE_BYTES)
-    except OSError as error:
-        return error.errno in FULL
-    return False
-
-
 def _has_content(file: Path) -> bool:
     """Whether a file is there, and its maker has begun to write it."""
     try:
         return file.stat().st_size > 0
     except FileNotFoundError:
         return False
-
-
-def _allocate(path: Path) -> None:
-    """Have the whole of LMDB's lock file on disk before LMDB maps it. Before it is opened: closing it ends locks."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        with suppress(OSError):  # on a full disk it is there from before, or LMDB says so
-            os.posix_fallocate(descriptor, 0, max(LOCK_BYTES, os.fstat(descriptor).st_size))
-    finally:
-        os.close(descriptor)
 
 
 def scan(txn: Any, table: Any, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:

@@ -85,4 +85,5 @@ def add_project(changes: Change, project: Project) -> None:
         )
     if changes.count_projects() >= MAX_PROJECTS:
         raise Overloaded("TOO_MANY_PROJECTS", f"one server holds {MAX_PROJECTS} projects at most", 3600.0)
+    changes.check_room()
     changes.put_project(project)

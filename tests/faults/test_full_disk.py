@@ -87,6 +87,8 @@ def test_a_full_disk_refuses_writers_and_harms_no_reader_until_there_is_room(dis
             assert size(api) == sent, "readers are unharmed"
             cohort = {"cohort": {"name": f"n{time}", "rule": RULE}}
             assert api.failure("CreateCohort", cohort).reason == "STORAGE_FULL"
+            project = {"project": {"projectId": f"p{time}"}}
+            assert api.failure("CreateProject", project).reason == "STORAGE_FULL"
             (disk / "ballast").unlink()
             api.send(*events(sent, sent + 200))
             sent += 200
@@ -96,6 +98,7 @@ def test_a_full_disk_refuses_writers_and_harms_no_reader_until_there_is_room(dis
         (disk / "ballast").unlink()
         assert api.send(*events(0, sent))["duplicates"] == sent
         api.call("CreateCohort", {"cohort": {"name": "now", "rule": RULE}})
+        api.call("CreateProject", {"project": {"projectId": "p0"}})
 
 
 def test_a_log_that_fills_the_disk_loses_nothing_though_segments_could_not_be_written(disk: Path) -> None:
