@@ -1,7 +1,8 @@
 """Who may come in next? So many calls at a time, the rest in a queue that is fair to callers, and bounded.
 
 A call waits before its message is read, so that waiting costs nearly no memory; callers take turns, so that one
-with a thousand calls, or a thousand connections, does not hold up one with a single call. Who is inside and waits
+with a thousand calls, or a thousand connections, does not hold up one with a single call. Where the queue is full,
+a caller with few calls in it takes the place of the last call of the caller with the most. Who is inside and waits
 for its own client, to send a message or to take one, keeps its place only while nobody else wants it. For the
 event loop's thread.
 """
@@ -27,19 +28,23 @@ class Line:
     def __init__(self) -> None:
         self._lines: OrderedDict[str, Line] = OrderedDict()
         self._calls: deque[Turn] = deque()
+        self._length = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._calls or self._lines)
+    def __len__(self) -> int:
+        return self._length
 
     def add(self, caller: Names, call: Turn) -> None:
         """Put a call behind the others of its caller, and a caller that is new behind the others."""
         line = self
+        line._length += 1
         for name in caller:
             line = line._lines.setdefault(name, Line())
+            line._length += 1
         line._calls.append(call)
 
     def take(self) -> Turn:
         """Take out the call whose turn it is. Only of a line where somebody waits."""
+        self._length -= 1
         if self._calls:
             return self._calls.popleft()
         name, line = self._lines.popitem(last=False)
@@ -54,13 +59,44 @@ class Line:
             there = call in self._calls
             if there:
                 self._calls.remove(call)
+                self._length -= 1
             return there
         line = self._lines.get(caller[0])
         if line is None or not line.remove(caller[1:], call):
             return False
+        self._length -= 1
         if not line:
             del self._lines[caller[0]]
         return True
+
+    def make_room(self, caller: Names) -> Turn | None:
+        """Take out the last call of whoever has the most, if a call of `caller` has a better claim to its place.
+
+        It has where, at the first name at which both differ, it would still have fewer than the other has left,
+        so that places do not go to and fro. Costs a look at each name beside the caller's.
+        """
+        if not caller or not self._lines:
+            return None
+        most = max(self._lines.values(), key=len)
+        own = self._lines.get(caller[0])
+        number = len(own) if own is not None else 0
+        if number + 1 < len(most):
+            return self._take_last()
+        call = own.make_room(caller[1:]) if own is not None else None
+        if call is not None:
+            self._length -= 1
+        return call
+
+    def _take_last(self) -> Turn:
+        """Take out the last call of the caller with the most. One of several lasts, never all of a caller's."""
+        self._length -= 1
+        if not self._lines:
+            return self._calls.pop()
+        name = max(self._lines, key=lambda each: len(self._lines[each]))
+        call = self._lines[name]._take_last()
+        if not self._lines[name]:
+            del self._lines[name]
+        return call
 
 
 class Door:
@@ -114,20 +150,31 @@ class Door:
             return
         self._press()
         if self._waiting >= self._most:
-            raise Overloaded(
-                "TOO_MANY_CALLS", f"too many {self._what} are under way; try again later", RETRY_SECONDS
-            )
+            self._refuse_one(caller)
         turn: Turn = asyncio.get_running_loop().create_future()
         self._line.add(caller, turn)
         self._waiting += 1
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # let in and hung up at once
-                self._leave()
+            if not turn.cancelled():
+                if turn.exception() is None:  # let in and hung up at once
+                    self._leave()
             elif self._line.remove(caller, turn):  # else somebody who left has passed it over already
                 self._waiting -= 1
             raise
+
+    def _refuse_one(self, caller: Names) -> None:
+        """Refuse the last call of a caller with too many places in the queue, or this one: raises `Overloaded`."""
+        refusal = Overloaded(
+            "TOO_MANY_CALLS", f"too many {self._what} are under way; try again later", RETRY_SECONDS
+        )
+        turn = self._line.make_room(caller)
+        if turn is None:
+            raise refusal
+        self._waiting -= 1
+        if not turn.done():
+            turn.set_exception(refusal)
 
     def _leave(self) -> None:
         """Give the place to the next caller's first call that still waits."""

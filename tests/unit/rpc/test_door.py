@@ -92,6 +92,47 @@ async def test_past_the_queue_calls_are_refused_until_somebody_leaves() -> None:
     await callers.go("d1")
 
 
+async def refused(task: asyncio.Task[None]) -> bool:
+    await settled()
+    return task.done() and isinstance(task.exception(), Overloaded)
+
+
+@pytest.mark.parametrize(
+    ("crowd", "newcomer", "loses"),
+    [
+        (("pax1", "pax2", "pay1"), "qcx1", "pax2"),  # another project
+        (("pax1", "pax2", "pay1"), "pbx1", "pax2"),  # another key of the project
+        (("pax1", "pax2", "pax3"), "pay1", "pax3"),  # another connection of the key
+        (("qax1", "pax1", "pax2"), "qbx1", "qbx1"),  # as many as the others have: nothing to take
+        (("pax1", "pax2", "pax3"), "pax4", "pax4"),  # nobody takes one's own
+    ],
+)
+async def test_in_a_full_queue_who_has_least_takes_the_last_place_of_who_has_most(
+    crowd: tuple[str, ...], newcomer: str, loses: str
+) -> None:
+    callers = Callers(door(1, waiting=3))
+    await callers.come("zzz1", *crowd, newcomer)
+    for name in (*crowd, newcomer):
+        assert await refused(callers.tasks[name]) == (name == loses)
+    for _ in range(4):
+        await callers.go(callers.inside[-1])
+    assert sorted(callers.inside) == sorted({"zzz1", *crowd, newcomer} - {loses})
+
+
+async def test_who_is_refused_for_another_and_hangs_up_at_once_gives_no_place_on() -> None:
+    callers = Callers(door(1, waiting=2))
+    await callers.come("zzz1", "pax1", "pax2")
+    callers.tasks["qax1"] = asyncio.create_task(callers._call("qax1"))
+    callers._go["qax1"] = asyncio.Event()
+    await asyncio.sleep(0)
+    callers.tasks["pax2"].cancel()
+    await settled()
+    assert callers.inside == ["zzz1"]
+    for _ in range(3):
+        await callers.go(callers.inside[-1])
+    assert callers.inside == ["zzz1", "pax1", "qax1"]
+
+
 async def test_those_who_hang_up_leave_the_queue_and_give_back_their_place() -> None:
     callers = Callers(door(1, waiting=2))
     await callers.come("a1", "a2", "b1")
