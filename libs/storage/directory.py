@@ -3,7 +3,7 @@
 A secret is 256 bits from the system's source of chance, so its SHA-256 cannot be searched for and a slow hash
 would add nothing but time to every call; a person's password would need one. The secret itself is kept nowhere.
 An exception is the credential of the sync service, which that reads here: whoever can read the data directory
-has the data anyway, and each start of ingest makes it anew.
+has the data anyway, and each start of ingest makes it anew (on a full disk, the one of before stays).
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from libs.errors import Overloaded
 from libs.storage import requests
 from libs.storage.environment import SMALL_MAP_BYTES, Absent, Environment, scan
 from libs.storage.projects import DEFAULT, VERSION, Project, check_zone, same_zone
@@ -89,8 +90,19 @@ class Directory:
             self._environment = Environment(
                 self._folder, "project settings", VERSION, TABLES, map_bytes=SMALL_MAP_BYTES
             )
-            with self._environment.write() as txn:
-                txn.put(INTERNAL, new_secret().encode(), db=self._environment.meta)
+            self._renew_internal(self._environment)
+
+    def _renew_internal(self, environment: Environment) -> None:
+        """Make the services' own secret anew; on a full disk, where there is one, that one stays."""
+        try:
+            with environment.write() as txn:
+                txn.put(INTERNAL, new_secret().encode(), db=environment.meta)
+        except Overloaded:
+            with environment.read() as txn:
+                known = txn.get(INTERNAL, db=environment.meta)
+            if known is None:
+                self.close()
+                raise
 
     def contents(self) -> Contents:
         """Return everything as it is now; microseconds where nothing has changed."""

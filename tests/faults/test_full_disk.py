@@ -93,8 +93,12 @@ def test_a_full_disk_refuses_writers_and_harms_no_reader_until_there_is_room(dis
             api.send(*events(sent, sent + 200))
             sent += 200
         fill(disk / "ballast")
+    for _ in range(2):  # what a stop leaves free the next start may take
+        with serving(disk) as (_, api):
+            assert size(api) == sent, "a server starts on a full disk, and answers"
+        fill(disk / "rest")
+    (disk / "rest").unlink()
     with serving(disk) as (_, api):
-        assert size(api) == sent, "a server starts on a full disk, and answers"
         (disk / "ballast").unlink()
         assert api.send(*events(0, sent))["duplicates"] == sent
         api.call("CreateCohort", {"cohort": {"name": "now", "rule": RULE}})
