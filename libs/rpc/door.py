@@ -99,6 +99,27 @@ class Line:
         return call
 
 
+class Pace:
+    """Calls that hold something while they wait for their own client. The one that has waited longest goes first."""
+
+    def __init__(self) -> None:
+        self._since: OrderedDict[asyncio.Timeout, float] = OrderedDict()
+
+    def add(self, limit: asyncio.Timeout, now: float) -> None:
+        """Note that a call waits for its client from `now`, the loop's time."""
+        self._since[limit] = now
+
+    def drop(self, limit: asyncio.Timeout) -> None:
+        """Note that it does no more."""
+        self._since.pop(limit, None)
+
+    def press(self, patience: float) -> None:
+        """Have the one that has waited longest give up once it has for `patience` seconds."""
+        if self._since:
+            limit, since = self._since.popitem(last=False)
+            limit.reschedule(max(asyncio.get_running_loop().time(), since + patience))
+
+
 class Door:
     """Lets `places` calls in at a time and `waiting` wait. Times are in seconds."""
 
@@ -107,11 +128,12 @@ class Door:
     ) -> None:
         self._free = places
         self._most = waiting
-        self._patience, self._stalled = patience, stalled
+        self._stalled = stalled
         self._what = what
         self._waiting = 0
         self._line = Line()
-        self._at_clients_pace: OrderedDict[asyncio.Timeout, float] = OrderedDict()
+        self.patience = patience
+        self._pace = Pace()
 
     @asynccontextmanager
     async def turn(self, caller: Names) -> AsyncIterator[None]:
@@ -122,21 +144,28 @@ class Door:
         finally:
             self._leave()
 
-    async def patiently(self, step: Awaitable[T], *, idle: bool = False) -> T:
+    async def patiently(
+        self, step: Awaitable[T], *, idle: bool = False, also: Pace | None = None, short: bool = False
+    ) -> T:
         """Do what takes as long as the client likes. Raises `Overloaded` if that is too long.
 
-        Only within `turn`. An `idle` client owes nothing: it may take any time while nobody needs its place.
+        Only within `turn`. An `idle` client owes nothing: it may take any time while nobody needs its place. `also`
+        is the pace of what else the call holds meanwhile, and `short` whether others wait for that already.
         """
         now = asyncio.get_running_loop().time()
-        patience = self._patience if self._waiting else None if idle else self._stalled
+        patience = self.patience if self._waiting or short else None if idle else self._stalled
         limit = asyncio.timeout(patience)
         try:
             async with limit:
-                self._at_clients_pace[limit] = now
+                self._pace.add(limit, now)
+                if also is not None:
+                    also.add(limit, now)
                 try:
                     return await step
                 finally:
-                    self._at_clients_pace.pop(limit, None)
+                    self._pace.drop(limit)
+                    if also is not None:
+                        also.drop(limit)
         except TimeoutError:
             raise Overloaded(
                 "CLIENT_TOO_SLOW",
@@ -148,7 +177,7 @@ class Door:
         if self._free and not self._waiting:
             self._free -= 1
             return
-        self._press()
+        self._pace.press(self.patience)
         if self._waiting >= self._most:
             self._refuse_one(caller)
         turn: Turn = asyncio.get_running_loop().create_future()
@@ -185,9 +214,3 @@ class Door:
                 turn.set_result(None)
                 return
         self._free += 1
-
-    def _press(self) -> None:
-        """Have the call that has waited longest for its client give up its place in time."""
-        if self._at_clients_pace:
-            limit, since = self._at_clients_pace.popitem(last=False)
-            limit.reschedule(max(asyncio.get_running_loop().time(), since + self._patience))

@@ -4,8 +4,9 @@ To gRPC every handler is one of streams of bytes, so that a message is read only
 its turn, and a client that does not take its answer can be given up.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,26 +16,38 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from libs.errors import Invalid, NotBuilt
+from libs.rpc import MAX_MESSAGE_BYTES
 from libs.rpc.access import caller
+from libs.rpc.budget import Budget
 from libs.rpc.door import Door, Names
 from libs.rpc.errors import Context
 from libs.rpc.limits import Limits
+from libs.rpc.weight import SMALL_BYTES, Scale, malformed
 
 Serve = Callable[[Context], Awaitable[None]]
 """Serves one call. Raises what it fails by."""
 Decode = Callable[[bytes], Message]
 
 
+class Memory:
+    """What the requests of all services of a server may take: as they come, and once decoded."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.coming = Budget(limits.request_mib << 20)
+        self.decoded = Budget(limits.request_mib << 20)
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where the calls of one service wait for their turn."""
+    """Where the calls of one service wait for their turn, and the memory they share with those of others."""
 
     calls: Door
     streams: Door
     streams_in: Door
+    memory: Memory
 
     @classmethod
-    def of(cls, limits: Limits) -> "Doors":
+    def of(cls, limits: Limits, memory: Memory) -> "Doors":
         """Make the doors of a service."""
 
         def door(places: int, waiting: int, what: str) -> Door:
@@ -45,6 +58,7 @@ class Doors:
             door(limits.working, limits.waiting, "calls"),
             door(limits.streams, 0, "streams"),
             door(limits.streams_in, 0, "streams of events"),
+            memory,
         )
 
 
@@ -52,7 +66,8 @@ def handler(method: MethodDescriptor, behaviour: Any, doors: Doors) -> Serve:
     """Serve a method by a servicer's coroutine or async generator; None where it has none."""
     if behaviour is None:
         return _not_built(method)
-    decode = decoder(GetMessageClass(method.input_type))
+    kind = GetMessageClass(method.input_type)
+    decode = Requests(decoder(kind), Scale.of(method.input_type), doors.memory)
     if method.client_streaming:
         return _streams_in(behaviour, decode, doors)
     if method.server_streaming:
@@ -68,53 +83,112 @@ def decoder(message_class: Any) -> Decode:
         try:
             message: Message = message_class.FromString(data)
         except (DecodeError, RecursionError):
-            raise Invalid(
-                "MALFORMED_MESSAGE",
-                f"the request is not a valid {name}: bad UTF-8, nested too deep, or not protobuf",
-            ) from None
+            raise malformed(name) from None
         return message
 
     return decode
 
 
-def _unary(behaviour: Callable[..., Awaitable[Message]], decode: Decode, doors: Doors) -> Serve:
+class Requests:
+    """How the requests of one RPC come into memory."""
+
+    def __init__(self, decode: Decode, scale: Scale, memory: Memory) -> None:
+        self._decode, self._scale = decode, scale
+        self._coming, self._decoded = memory.coming, memory.decoded
+
+    @asynccontextmanager
+    async def one(self, context: Context, door: Door, who: Names) -> AsyncIterator[tuple[Message, int]]:
+        """Read the one request of a call; yields it, and the bytes of `Memory.decoded` it has until the end."""
+        taken = await self._coming.take(who, MAX_MESSAGE_BYTES, door.patience)
+        try:
+            short = self._coming.is_short
+            data = await door.patiently(context.read(), also=self._coming.pace, short=short)
+            if data is grpc.aio.EOF:
+                raise Invalid("MALFORMED_MESSAGE", "the call has no request")
+            if (surplus := taken - len(data)) > 0:
+                taken = len(data)
+                self._coming.give(surplus)
+            size = await self._room(data, door, who)
+            try:
+                request = self._decode(data)
+            except BaseException:
+                self._decoded.give(size)
+                raise
+            del data
+        finally:
+            self._coming.give(taken)
+        try:
+            yield request, size
+        finally:
+            self._decoded.give(size)
+
+    @asynccontextmanager
+    async def next(self, data: bytes, door: Door, who: Names) -> AsyncIterator[Message]:
+        """Decode a request of a stream, which has been read as it came, room or not."""
+        taken = self._coming.overdraw(len(data))
+        try:
+            size = await self._room(data, door, who)
+            try:
+                yield self._decode(data)
+            finally:
+                self._decoded.give(size)
+        finally:
+            self._coming.give(taken)
+
+    async def _room(self, data: bytes, door: Door, who: Names) -> int:
+        """Wait for the room that a request takes when it is decoded; return how much that is."""
+        if len(data) <= SMALL_BYTES:
+            size = len(data) * self._scale.worst
+        else:
+            size = await asyncio.to_thread(self._scale.weigh, data)
+        return await self._decoded.take(who, size, door.patience)
+
+
+def _unary(behaviour: Callable[..., Awaitable[Message]], requests: Requests, doors: Doors) -> Serve:
     door = doors.calls
 
     async def serve(context: Context) -> None:
-        async with door.turn(_who(context)):
-            request = await _receive(context, door, decode)
-            response = await behaviour(request, context)
+        who = _who(context)
+        async with door.turn(who):
+            async with requests.one(context, door, who) as (request, _):
+                response = await behaviour(request, context)
+                del request
             await door.patiently(context.write(response.SerializeToString()))
 
     return serve
 
 
-def _stream(behaviour: Callable[..., AsyncGenerator[Message]], decode: Decode, doors: Doors) -> Serve:
-    door = doors.streams
+def _stream(behaviour: Callable[..., AsyncGenerator[Message]], requests: Requests, doors: Doors) -> Serve:
+    door, decoded = doors.streams, doors.memory.decoded
 
     async def serve(context: Context) -> None:
-        async with door.turn(_who(context)):
-            request = await _receive(context, door, decode)
-            async with aclosing(behaviour(request, context)) as responses:
-                async for response in responses:
-                    await door.patiently(context.write(response.SerializeToString()))
+        who = _who(context)
+        async with door.turn(who), requests.one(context, door, who) as (request, size):
+            decoded.hold(size)
+            try:
+                async with aclosing(behaviour(request, context)) as responses:
+                    async for response in responses:
+                        await door.patiently(context.write(response.SerializeToString()))
+            finally:
+                decoded.let_go(size)
 
     return serve
 
 
-def _streams_in(behaviour: Callable[..., AsyncGenerator[Message]], decode: Decode, doors: Doors) -> Serve:
+def _streams_in(behaviour: Callable[..., AsyncGenerator[Message]], requests: Requests, doors: Doors) -> Serve:
     """Serve a stream of requests; each is worked on in its turn among the other calls."""
     door = doors.streams_in
 
     async def serve(context: Context) -> None:
-        async with door.turn(_who(context)), AsyncExitStack() as turn:
+        who = _who(context)
+        async with door.turn(who), AsyncExitStack() as turn:
 
-            async def requests() -> AsyncIterator[Message]:
+            async def coming() -> AsyncIterator[Message]:
                 while (data := await door.patiently(context.read(), idle=True)) is not grpc.aio.EOF:
-                    await turn.enter_async_context(doors.calls.turn(_who(context)))
-                    yield decode(data)
+                    await turn.enter_async_context(doors.calls.turn(who))
+                    yield await turn.enter_async_context(requests.next(data, door, who))
 
-            async with aclosing(behaviour(requests(), context)) as responses:
+            async with aclosing(behaviour(coming(), context)) as responses:
                 async for response in responses:
                     await turn.aclose()
                     await door.patiently(context.write(response.SerializeToString()))
@@ -133,11 +207,3 @@ def _who(context: Context) -> Names:
     """Return by what calls take turns. Those of an operator's secret, or of no key, share the key of no name."""
     who = caller()
     return (who.project_id, who.key_id, context.peer())
-
-
-async def _receive(context: Context, door: Door, decode: Decode) -> Message:
-    """Read the one request of a call."""
-    data = await door.patiently(context.read())
-    if data is grpc.aio.EOF:
-        raise Invalid("MALFORMED_MESSAGE", "the call has no request")
-    return decode(data)

@@ -23,13 +23,15 @@ class Limits:
     calls: int = 8_000
     """Calls under way in all, health checks and reflection included: far past the limits below, a last resort."""
     working: int = 16
-    """Calls of one service that are read, worked on and answered at a time; each has a message of 64 MiB at most."""
+    """Calls of one service that are read, worked on and answered at a time."""
     waiting: int = 1_000
     """Calls of one service that wait for their turn, unread."""
     streams: int = 256
     """Streams of one service that are open at a time."""
     streams_in: int = 32
-    """Streams of events that are open at a time; each may hold one message of 64 MiB."""
+    """Streams of events that are open at a time; each may bring one message of 64 MiB before it is asked."""
+    request_mib: int = 512
+    """MiB that requests of all services take as they come, 64 each until it is known how much, and again decoded."""
     patience_ms: int = 1_000
     """How long a client may take to send or take a message, once another waits for its very place."""
     stalled_ms: int = 300_000
@@ -74,6 +76,9 @@ def server_options(limits: Limits) -> list[tuple[str, int]]:
         # metadata is an API key, a request id and what the client's library adds
         ("grpc.max_metadata_size", 8 * KIB),
         ("grpc.absolute_max_metadata_size", 16 * KIB),
+        # how much a client may send ahead of being read: 64 KiB a call. gRPC would find out what the line takes,
+        # which came to 7 MiB a waiting call; a message that is being read is let in whole all the same
+        ("grpc.http2.bdp_probe", 0),
         # who opens a connection and says nothing is let go, and so is who has vanished
         ("grpc.server_handshake_timeout_ms", 10_000),
         ("grpc.http2.settings_timeout", 10_000),

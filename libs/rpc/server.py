@@ -23,7 +23,7 @@ from libs.errors import Fault, frames
 from libs.rpc.access import Caller, Keys, caller, enter
 from libs.rpc.calls import Call
 from libs.rpc.errors import Context, abort
-from libs.rpc.handlers import Doors, handler
+from libs.rpc.handlers import Doors, Memory, handler
 from libs.rpc.limits import DEFAULT_LIMITS, Limits, server_options
 from libs.rpc.metrics import Calls
 from libs.rpc.scopes import scope_of
@@ -80,6 +80,7 @@ class Registrar:
         self._keys = keys
         self._calls = calls
         self._limits = limits
+        self._memory = Memory(limits)
         self._call_level = call_level
         self.streams = Streams(keys)
 
@@ -98,7 +99,7 @@ class Registrar:
     def add(self, service: ServiceDescriptor, kind: type, find: Find) -> None:
         """Serve `service` by the coroutines of a project's servicer, which is of the class `kind`."""
         base = kind.__mro__[-2]  # the generated class: handlers may stand in any class below it
-        doors = Doors.of(self._limits)
+        doors = Doors.of(self._limits, self._memory)
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for method in service.methods:
             built = getattr(kind, method.name) is not getattr(base, method.name)

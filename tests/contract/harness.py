@@ -19,6 +19,7 @@ from libs.index.calendar import Calendar
 from libs.rpc.access import Keys
 from libs.rpc.client import connect
 from libs.rpc.errors import Failure
+from libs.rpc.limits import DEFAULT_LIMITS, Limits
 from libs.rpc.tls import ClientTls
 from libs.storage.directory import Directory, ensure_default
 from libs.storage.key_use import KeyUse
@@ -167,10 +168,12 @@ def served(
     api_key: str | None = None,
     clock: StepClock | None = None,
     fill: Callable[[Engine], None] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[tuple[str, StepClock]]:
     """Serve ingest, admin and cohort over a folder; yields (HOST:PORT, the clock). `fill` puts data in first."""
     clock = clock or StepClock()
-    engine = Engine(EventLog(folder / "log"), Calendar(ZoneInfo(zone)), clock, writable=True)
+    log, calendar = EventLog(folder / "log"), Calendar(ZoneInfo(zone))
+    engine = Engine(log, calendar, clock, writable=True, writing_bytes=limits.writing_mib << 20)
     store = CohortStore(folder / "saved")
     if fill:
         fill(engine)
@@ -184,7 +187,7 @@ def served(
         (COHORT, CohortServicer(engine, store, clock)),
     ]
     try:
-        with serving(services, keys) as target:
+        with serving(services, keys, limits=limits) as target:
             yield target, clock
     finally:
         directory.close()
