@@ -70,9 +70,11 @@ def server_options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # a second server on a port must fail, not take half of the calls
         ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.max_concurrent_streams", limits.calls_per_connection),
-        # calls that nobody has looked at yet: past the first some are refused, past the second all
-        ("grpc.server.max_pending_requests", 1_000),
-        ("grpc.server.max_pending_requests_hard_limit", 2_000),
+        # Calls that nobody has looked at yet: past the first number gRPC ends some, whoever's they are, past the
+        # second all, by CANCELLED, which tells a client nothing. So only where `calls` would refuse them anyway.
+        # One with 7 KB of metadata takes some 25 KiB: 410 MiB for all that there may be.
+        ("grpc.server.max_pending_requests", limits.calls),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.calls),
         # metadata is an API key, a request id and what the client's library adds
         ("grpc.max_metadata_size", 8 * KIB),
         ("grpc.absolute_max_metadata_size", 16 * KIB),

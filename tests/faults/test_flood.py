@@ -1,7 +1,11 @@
 """A server that is attacked in every way of `make flood` at once still serves, and within its memory."""
 
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 
+import grpc
 import pytest
 
 from tests.faults.flood import (
@@ -22,6 +26,7 @@ from tests.integration.processes import Process
 SECONDS = 1.0
 MOST_OF_A_BOMB = 256
 """MiB, where a message may have 64 and the bomb has 1,024."""
+DEADLINE = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +55,24 @@ def test_large_metadata_is_refused_whether_settings_are_heeded_or_not(
     raw.answer(tally)
     raw.close()
     assert tally.refused == 1
+
+
+def test_thousands_of_calls_at_once_are_answered_or_told_when_to_try_again_and_never_just_ended(
+    process: Process,
+) -> None:
+    with ExitStack() as stack:
+        own = (("grpc.use_local_subchannel_pool", 1),)  # a connection each, with 100 calls on it
+        channels = [stack.enter_context(grpc.insecure_channel(process.target, own)) for _ in range(25)]
+        for channel in channels:
+            grpc.channel_ready_future(channel).result(DEADLINE)
+        os.kill(process.pid, signal.SIGSTOP)  # so that all of them are there when it looks
+        try:
+            ask = [channel.unary_unary("/cohort.v1.CohortService/ListCohorts") for channel in channels]
+            calls = [each.future(b"", timeout=DEADLINE) for each in ask for _ in range(100)]
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        codes = {call.code() for call in calls}
+    assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
 def test_an_honest_client_is_answered_rightly_while_all_attacks_go_on(process: Process) -> None:
