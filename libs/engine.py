@@ -321,6 +321,11 @@ class Engine:
         with self._log.environment.read() as txn:
             return list(self._log.erasures.pending(txn, after))
 
+    def pending_erasures(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return which of these keys are of erasures not yet acknowledged."""
+        with self._log.environment.read() as txn:
+            return {key for key in keys if self._log.erasures.is_pending(txn, key)}
+
     def confirm_erasure(self, key: bytes, request: tuple[str, bytes] | None) -> None:
         """Note that no destination holds an erased customer. Raises `Missing`, `Overloaded`.
 

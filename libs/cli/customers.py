@@ -1,4 +1,4 @@
-"""What is known about a customer? `cohort customers import|show|events|delete|erasures`."""
+"""What is known about a customer? `cohort customers import|show|events|delete|erasures|confirm`."""
 
 from typing import Annotated
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command("import")(importing.import_customers)
 app.command("delete")(erasures.delete)
 app.command("erasures")(erasures.list_erasures)
+app.command("confirm")(erasures.confirm)
 
 Customer = Annotated[str, typer.Argument(help="The customer's id.")]
 

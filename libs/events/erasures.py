@@ -62,6 +62,10 @@ class Erasures:
         for key, value in scan(txn, self._pending, after + b"\0" if after else b""):
             yield bytes(key), _decode(value)
 
+    def is_pending(self, txn: Any, key: bytes) -> bool:
+        """Say whether this is the key of an erasure that is not acknowledged."""
+        return txn.get(key, db=self._pending) is not None
+
     def confirm(self, txn: Any, key: bytes) -> bool:
         """Note that every destination has acknowledged; False where there is no such erasure."""
         return bool(txn.delete(key, db=self._pending))

@@ -26,7 +26,7 @@ _RPCS = {
     "IngestService": {
         Scope.INGEST: "SendEvents StreamEvents SendEventColumns SendEventsJson UpsertCustomers",
         Scope.READ: "GetCustomer ListCustomerEvents GetCatalog ListErasures",
-        Scope.MANAGE: "DeleteCustomers ConfirmErasure",
+        Scope.MANAGE: "DeleteCustomers ConfirmErasure ReportErasures",
     },
     "CohortService": {
         Scope.READ: "RunRule ParseRule FormatRule GetCohort ListCohorts ListMembers StreamMembers GetMemberSet "
@@ -57,7 +57,7 @@ SCOPES: Mapping[str, Scope] = {
 }
 """The scope of every RPC, by its full name."""
 
-SYNC_CALLS = frozenset({"cohort.v1.IngestService.ConfirmErasure"})
+SYNC_CALLS = frozenset({"cohort.v1.IngestService.ConfirmErasure", "cohort.v1.IngestService.ReportErasures"})
 """What the sync service's own credential opens beside everything that reads."""
 
 

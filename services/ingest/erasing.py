@@ -5,6 +5,7 @@ from collections.abc import Callable
 from libs.errors import Invalid
 from libs.events.erasures import Erasure, no_such_erasure, read_id, write_id
 from libs.gen.cohort.v1 import ingest_pb2
+from services.ingest.waiting import Report, write_report
 
 
 def read_erasure(request: ingest_pb2.DeleteCustomersRequest) -> list[str]:
@@ -24,10 +25,13 @@ def read_erasure_id(request: ingest_pb2.ConfirmErasureRequest) -> bytes:
     return key
 
 
-def write_erasure(key: bytes, erasure: Erasure, token: Callable[[int], str]) -> ingest_pb2.Erasure:
-    """Write an erasure; `token` writes a revision."""
+def write_erasure(
+    key: bytes, erasure: Erasure, report: Report, token: Callable[[int], str]
+) -> ingest_pb2.Erasure:
+    """Write an erasure and what it waits for; `token` writes a revision."""
     written = ingest_pb2.Erasure(
         erasure_id=write_id(key), customer_id=erasure.customer_id, revision=token(erasure.revision)
     )
     written.create_time.FromMilliseconds(erasure.create_time)
+    write_report(report, written)
     return written

@@ -32,6 +32,7 @@ from services.ingest.lines import collect_lines
 from services.ingest.rows import collect_events
 from services.ingest.structs import scalars
 from services.ingest.validate import Refused, check_upsert
+from services.ingest.waiting import Waiting, read_reports
 
 MAX_EVENTS = 10_000
 MAX_ROWS = 200_000
@@ -62,6 +63,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self._clock = clock
         self._pages: Pages[CustomerEvents] = Pages(clock)
         self._erasures: Pages[list[tuple[bytes, Erasure]]] = Pages(clock)
+        self._waiting = Waiting()
 
     async def SendEvents(
         self, request: ingest_pb2.SendEventsRequest, context: Context
@@ -166,12 +168,15 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             found, key, first = held
         else:
             found, first = await asyncio.to_thread(self._engine.erasures), 0
+            self._waiting.keep({key for key, _ in found})
             key = self._erasures.keep(request, found) if len(found) > limit else b""
         stop = min(first + limit, len(found))
         token = self._engine.revision_token
         return ingest_pb2.ListErasuresResponse(
-            erasures=[write_erasure(*each, token) for each in found[first:stop]],
+            erasures=[write_erasure(*each, self._waiting.of(each[0]), token) for each in found[first:stop]],
             next_page_token=self._erasures.token(key, stop) if stop < len(found) else "",
+            awaits_compaction=request.with_compaction
+            and await asyncio.to_thread(self._engine.wants_compaction),
         )
 
     async def ConfirmErasure(
@@ -181,6 +186,15 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         key = read_erasure_id(request)
         await asyncio.to_thread(self._engine.confirm_erasure, key, _request_key(request))
         return ingest_pb2.ConfirmErasureResponse()
+
+    async def ReportErasures(
+        self, request: ingest_pb2.ReportErasuresRequest, context: Context
+    ) -> ingest_pb2.ReportErasuresResponse:
+        """Note what erasures wait for."""
+        reports = read_reports(request)
+        pending = await asyncio.to_thread(self._engine.pending_erasures, [key for key, _ in reports])
+        self._waiting.note((report for report in reports if report[0] in pending), self._clock())
+        return ingest_pb2.ReportErasuresResponse()
 
     async def GetCatalog(
         self, request: ingest_pb2.GetCatalogRequest, context: Context

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from types import UnionType
 from typing import Any
 
 import structlog
@@ -21,8 +22,18 @@ import structlog
 from libs.errors import Fault, frames
 from libs.storage.wipe import WipeError
 from services.sync.delivered import Removal
-from services.sync.destinations.base import DeliveryError, Feed, Opening, Page, Snapshot, Target
-from services.sync.erasures import Erasure, Erasures, ErasuresError
+from services.sync.destinations.base import (
+    REFUSED,
+    DeliveryError,
+    Exhausted,
+    Feed,
+    Opening,
+    Page,
+    Passing,
+    Snapshot,
+    Target,
+)
+from services.sync.erasures import Erasure, Erasures, ErasuresError, Wait
 from services.sync.members import Members, MembersError
 from services.sync.model import Destination, Mode, Sync
 from services.sync.runner import Runner
@@ -32,8 +43,27 @@ EVERY_SECONDS = 5.0
 """How often the list is read: one call that answers from one table."""
 PATIENCE_SECONDS = 120.0
 """How long one destination may keep the others waiting in one round."""
+REASON_BYTES = 64
+"""The longest reason that the ingest service takes."""
 
 log = structlog.get_logger()
+
+WHY: tuple[tuple[type[Exception] | UnionType, str], ...] = (
+    (ErasuresError, "INGEST_SERVICE"),
+    (MembersError, "COHORT_SERVICE"),
+    (WipeError, "STORAGE_BUSY"),
+    (TimeoutError, "TIMED_OUT"),
+    (Exhausted | Passing, "UNREACHABLE"),
+    (DeliveryError, REFUSED),
+)
+"""What an erasure waits for where something failed, by what failed, for what has no reason of its own."""
+
+
+def _reason(error: Exception) -> str:
+    own: str = getattr(error, "reason", "")
+    return own.encode()[:REASON_BYTES].decode(errors="ignore") or next(
+        (why for kind, why in WHY if isinstance(error, kind)), "FAILED"
+    )
 
 
 class Erasing:
@@ -79,7 +109,7 @@ class Erasing:
                 self._failing = False
             except (ErasuresError, MembersError, Fault, WipeError) as error:
                 if not self._failing:  # said once, and again when it has worked in between
-                    log.warning("erasures wait", reason=str(error))
+                    log.warning("erasures wait", reason=_reason(error))
                 self._failing = True
             except Exception as error:
                 log.error("erasing failed", error=type(error).__name__, where=frames(error))
@@ -102,44 +132,67 @@ class Erasing:
 
     async def _work_off(self, page: Sequence[Erasure]) -> int:
         ids = list(dict.fromkeys(erasure.customer_id for erasure in page))
-        waiting: set[str] = set()
+        waiting: dict[str, list[Wait]] = {}
         for sync in await self._store.reading(lambda txn: [each for _, each in self._store.syncs(txn)]):
             if self._stopping.is_set():
                 return 0
-            waiting |= await self._leave(sync, ids)
+            left = await self._leave(sync, ids)
+            name = await self._name(sync.destination_id) if left else ""
+            for customer_id, reason in left.items():
+                wait = Wait(reason, sync.sync_id, sync.destination_id, name)
+                waiting.setdefault(customer_id, []).append(wait)
         done = [erasure for erasure in page if erasure.customer_id not in waiting]
-        if done:
-            await self._members.reach(done[-1].revision)
-            await self._store.wipe()
-        for erasure in done:
-            await self._erasures.confirm(erasure.erasure_id)
-        if done:
-            log.info("erasures confirmed", count=len(done))
+        try:
+            await self._confirm(done)
+        except (MembersError, WipeError) as error:
+            waiting |= {erasure.customer_id: [Wait(_reason(error))] for erasure in done}
+            raise
+        finally:
+            if waiting:
+                said = [
+                    (one.erasure_id, waiting[one.customer_id]) for one in page if one.customer_id in waiting
+                ]
+                await self._erasures.report(said)
         return len(done)
 
-    async def _leave(self, sync: Sync, ids: Sequence[str]) -> set[str]:
-        """Take customers off the destination of a sync; return those who may still be there."""
+    async def _confirm(self, done: Sequence[Erasure]) -> None:
+        if not done:
+            return
+        await self._members.reach(done[-1].revision)
+        await self._store.wipe()
+        for erasure in done:
+            await self._erasures.confirm(erasure.erasure_id)
+        log.info("erasures confirmed", count=len(done))
+
+    async def _name(self, destination_id: str) -> str:
+        found = await self._store.reading(lambda txn: self._store.destination(txn, destination_id))
+        return found.name if found else ""
+
+    async def _leave(self, sync: Sync, ids: Sequence[str]) -> dict[str, str]:
+        """Take customers off the destination of a sync; return who may still be there, and why."""
         async with self._runner.pausing(sync.sync_id) as idle:
             if not idle:
-                return set(ids)
+                return dict.fromkeys(ids, "RUN_UNDER_WAY")
             removals = await self._store.reading(lambda txn: self._held(txn, sync, ids))
             if not removals:
                 await self._forget(sync, ids, frozenset())
-                return set()
+                return {}
+            why = REFUSED
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     refused = await self._remove(sync, removals)
-            except (DeliveryError, Fault, TimeoutError) as error:
+            except (DeliveryError, MembersError, Fault, TimeoutError) as error:
+                why = _reason(error)
                 # What it says may name a place, and is in no record: `cohort destinations test` says it.
                 log.warning(
                     "a destination keeps erased customers",
                     sync_id=sync.sync_id,
                     error=type(error).__name__,
-                    reason=getattr(error, "reason", ""),
+                    reason=why,
                 )
                 refused = frozenset(removal.customer_id for removal in removals)
             await self._forget(sync, ids, refused)
-            return set(refused)
+            return dict.fromkeys(refused, why)
 
     def _held(self, txn: Any, sync: Sync, ids: Sequence[str]) -> list[Removal]:
         """Return what was uploaded for such of some customers as the destination has, or may have."""

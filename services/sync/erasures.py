@@ -3,7 +3,8 @@
 No protobuf type leaves this module.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import grpc
@@ -16,10 +17,16 @@ from libs.rpc.tls import ClientTls
 CALL_SECONDS = 30.0
 PAGE = 1_000
 """Erasures read at a time: what a page of most destinations holds."""
+WAITS_REPORTED = 20
+"""Syncs that are named for one erasure: the most that the ingest service takes."""
 
 
 class ErasuresError(Exception):
-    """The list cannot be had, or not confirmed. The message is for the log: it holds no personal data."""
+    """The list cannot be had, or not confirmed: which call failed, and how."""
+
+    def __init__(self, method: str, code: grpc.StatusCode) -> None:
+        super().__init__(f"{method}: {code.name}")
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,16 @@ class Erasure:
     erasure_id: str
     customer_id: str
     revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something an erasure waits for: a sync and its destination, where it is one; and why, UPPER_SNAKE."""
+
+    reason: str
+    sync_id: str = ""
+    destination_id: str = ""
+    destination_name: str = ""
 
 
 class Erasures:
@@ -51,9 +68,22 @@ class Erasures:
         try:
             await self._call("ConfirmErasure", ingest_pb2.ConfirmErasureRequest(erasure_id=erasure_id))
         except ErasuresError as error:
-            if not isinstance(error.__cause__, grpc.RpcError) or (
-                Failure.of(error.__cause__).code is not grpc.StatusCode.NOT_FOUND
-            ):
+            if error.code is not grpc.StatusCode.NOT_FOUND:
+                raise
+
+    async def report(self, waits: Sequence[tuple[str, Sequence[Wait]]]) -> None:
+        """Say what erasures, by their ids, wait for. A service that is older than this call need not know."""
+        reports = [
+            ingest_pb2.ErasureReport(
+                erasure_id=erasure_id,
+                waits_for=[ingest_pb2.ErasureWait(**asdict(wait)) for wait in each[:WAITS_REPORTED]],
+            )
+            for erasure_id, each in waits
+        ]
+        try:
+            await self._call("ReportErasures", ingest_pb2.ReportErasuresRequest(reports=reports))
+        except ErasuresError as error:
+            if error.code is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
 
     async def close(self) -> None:
@@ -66,4 +96,4 @@ class Erasures:
             return await call(request, metadata=self._credentials(), timeout=CALL_SECONDS)
         except grpc.RpcError as error:
             failure = Failure.of(error)
-            raise ErasuresError(f"{method}: {failure.code.name} {failure.reason}".rstrip()) from error
+            raise ErasuresError(method, failure.code) from error

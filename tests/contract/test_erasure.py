@@ -198,6 +198,40 @@ def test_an_erasure_is_listed_until_it_is_confirmed(api: Client, tmp_path: Path)
     assert [one["customerId"] for one in left] == ["cid", "zed"]
 
 
+def test_a_listed_erasure_says_what_it_waits_for(api: Client) -> None:
+    api.call("DeleteCustomers", {"customerIds": ["ann", "bob"]})
+    ann, bob = api.call("ListErasures")["erasures"]
+    assert ann["waitsFor"] == bob["waitsFor"] == [{"reason": "NO_REPORT"}]
+    assert "reportTime" not in ann
+    wait = {"syncId": "s", "destinationId": "d", "destinationName": "crm", "reason": "UNREACHABLE"}
+    unknown = {"erasureId": f"ers_{'0' * 24}", "waitsFor": [wait]}
+    reports = [{"erasureId": bob["erasureId"], "waitsFor": [wait]}, unknown, {"erasureId": "ers_x"}]
+    assert api.call("ReportErasures", {"reports": reports}) == {}
+    ann, bob = api.call("ListErasures")["erasures"]
+    assert (ann["waitsFor"], bob["waitsFor"]) == ([{"reason": "NO_REPORT"}], [wait])
+    assert bob["reportTime"] >= bob["createTime"]
+
+
+def test_reports_that_are_too_long_are_refused(api: Client) -> None:
+    waits = [{"reason": "UNREACHABLE"}] * 21
+    assert api.failure("ReportErasures", {"reports": [{"waitsFor": waits}]}).reason == "BATCH_TOO_LARGE"
+    assert api.failure("ReportErasures", {"reports": [{}] * 10_001}).reason == "BATCH_TOO_LARGE"
+    for wait in ({"reason": "R" * 65}, {"destinationName": "n" * 257}):
+        assert api.failure("ReportErasures", {"reports": [{"waitsFor": [wait]}]}).reason == "TOO_LONG"
+
+
+def test_the_list_says_whether_a_compaction_is_to_come(api: Client) -> None:
+    asked = {"withCompaction": True}
+    assert api.call("ListErasures", asked) == {}
+    api.call("DeleteCustomers", {"customerIds": ["ann"]})
+    [erasure] = api.call("ListErasures", asked)["erasures"]
+    api.call("ConfirmErasure", {"erasureId": erasure["erasureId"]})
+    assert api.call("ListErasures") == {}
+    assert api.call("ListErasures", asked) == {"awaitsCompaction": True}
+    api.call("Compact")
+    assert api.call("ListErasures", asked) == {}
+
+
 def test_a_repeated_request_erases_once(api: Client) -> None:
     request = {"customerIds": ["ann"], "requestId": "erase-1"}
     first = api.call("DeleteCustomers", request)

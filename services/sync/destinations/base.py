@@ -5,6 +5,7 @@ place of the one before at once. `services.sync.run` knows these two and no type
 
     DeliveryError          the message is for people: no secret and no personal data in it
     ├── Untaken            for certain, nothing of what was sent was taken
+    ├── Exhausted          it was tried again as often as is done, in vain
     ├── Passing            it may pass: trying again later can help
     │   └── Throttled      there were too many calls: everybody who calls there is to wait
     └── Blocked            a person must do something first: the sync is paused
@@ -38,6 +39,10 @@ class DeliveryError(Exception):
 
 class Untaken(DeliveryError):
     """The destination said no to the whole page, the first time it saw it."""
+
+
+class Exhausted(DeliveryError):
+    """What may pass did not, however often it was tried."""
 
 
 class Passing(DeliveryError):

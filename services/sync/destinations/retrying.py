@@ -12,7 +12,7 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from services.sync.destinations.base import DeliveryError, Passing, go_on
+from services.sync.destinations.base import Exhausted, Passing, go_on
 
 SLICE_SECONDS = 1.0
 """How long a wait goes on before it asks whether the run is to stop."""
@@ -56,7 +56,7 @@ async def persist(
     attempts: int | None = None,
     check_going: Callable[[], Awaitable[None]] = go_on,
 ) -> T:
-    """Return what `attempt` returns, tried again as long as it raises `Passing`. Raises `DeliveryError`.
+    """Return what `attempt` returns, tried again as long as it raises `Passing`. Raises `Exhausted` then.
 
     `subject` is who is called, for the message: "the webhook".
     """
@@ -88,7 +88,7 @@ async def persist(
     except Passing as failure:
         times = "once" if made == 1 else f"{made} times"
         wish = "" if is_worth_it(failure) else f", and asked to be left alone for {failure.retry_after:.0f} s"
-        raise DeliveryError(f"{subject} was called {times} and did not do it: {failure}{wish}") from None
+        raise Exhausted(f"{subject} was called {times} and did not do it: {failure}{wish}") from None
     raise AssertionError("tenacity ends by returning or raising")
 
 

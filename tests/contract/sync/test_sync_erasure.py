@@ -150,6 +150,28 @@ async def test_while_a_destination_fails_the_erasure_stays_listed(
     assert set(receiver.members(made["syncId"])) == {"ann", "bob"}
 
 
+def waits(api: Client) -> list[Json]:
+    """Return what the one erasure that is listed waits for."""
+    [listed] = api.call("ListErasures")["erasures"]
+    found: list[Json] = listed["waitsFor"]
+    return found
+
+
+@pytest.mark.parametrize(("status", "reason"), [(500, "UNREACHABLE"), (400, "REFUSED")])
+async def test_the_list_names_the_destination_that_keeps_the_customer(
+    api: Client, sync: SyncHarness, receiver: WebhookReceiver, status: int, reason: str
+) -> None:
+    cohort_id = viewers(api)
+    other = await sync.sync(cohort_id, await sync.file(sync.data_dir.parent / "members.csv"))
+    made = await sync.sync(cohort_id, await sync.webhook(receiver))
+    for each in (other, made):
+        await sync.run(each["syncId"])
+    receiver.misbehave(*[Answer(status=status)] * 10_000)
+    api.call("DeleteCustomers", {"customerIds": [ERASED]})
+    wait = {"syncId": made["syncId"], "destinationId": made["destinationId"], "destinationName": "hook"}
+    await until(lambda: waits(api) == [{**wait, "reason": reason}])
+
+
 async def test_a_run_under_way_that_adds_the_customer_is_waited_for(
     api: Client, sync: SyncHarness, receiver: WebhookReceiver
 ) -> None:
@@ -158,7 +180,7 @@ async def test_a_run_under_way_that_adds_the_customer_is_waited_for(
     run = (await sync.call("RunSync", {"syncId": made["syncId"]}))["run"]
     await until(lambda: receiver.calls)
     api.call("DeleteCustomers", {"customerIds": [ERASED]})
-    assert api.call("ListErasures")["erasures"]
+    await until(lambda: [wait["reason"] for wait in waits(api)] == ["RUN_UNDER_WAY"])
     receiver.release()
     await sync.ended(run["runId"])
     await until(lambda: not api.call("ListErasures"))

@@ -21,6 +21,7 @@ INGESTS = (
     "GetCatalog",
     "ListErasures",
     "ConfirmErasure",
+    "ReportErasures",
     "SendEventsJson",
 )
 

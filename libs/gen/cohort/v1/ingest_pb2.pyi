@@ -181,32 +181,52 @@ class DeleteCustomersResponse(_message.Message):
     def __init__(self, revision: _Optional[str] = ..., deleted: _Optional[int] = ...) -> None: ...
 
 class ListErasuresRequest(_message.Message):
-    __slots__ = ("page_size", "page_token")
+    __slots__ = ("page_size", "page_token", "with_compaction")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    WITH_COMPACTION_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    with_compaction: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., with_compaction: _Optional[bool] = ...) -> None: ...
 
 class Erasure(_message.Message):
-    __slots__ = ("erasure_id", "customer_id", "create_time", "revision")
+    __slots__ = ("erasure_id", "customer_id", "create_time", "revision", "waits_for", "report_time")
     ERASURE_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    REPORT_TIME_FIELD_NUMBER: _ClassVar[int]
     erasure_id: str
     customer_id: str
     create_time: _timestamp_pb2.Timestamp
     revision: str
-    def __init__(self, erasure_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[str] = ...) -> None: ...
+    waits_for: _containers.RepeatedCompositeFieldContainer[ErasureWait]
+    report_time: _timestamp_pb2.Timestamp
+    def __init__(self, erasure_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[str] = ..., waits_for: _Optional[_Iterable[_Union[ErasureWait, _Mapping]]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ErasureWait(_message.Message):
+    __slots__ = ("sync_id", "destination_id", "destination_name", "reason")
+    SYNC_ID_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_ID_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    sync_id: str
+    destination_id: str
+    destination_name: str
+    reason: str
+    def __init__(self, sync_id: _Optional[str] = ..., destination_id: _Optional[str] = ..., destination_name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ListErasuresResponse(_message.Message):
-    __slots__ = ("erasures", "next_page_token")
+    __slots__ = ("erasures", "next_page_token", "awaits_compaction")
     ERASURES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AWAITS_COMPACTION_FIELD_NUMBER: _ClassVar[int]
     erasures: _containers.RepeatedCompositeFieldContainer[Erasure]
     next_page_token: str
-    def __init__(self, erasures: _Optional[_Iterable[_Union[Erasure, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    awaits_compaction: bool
+    def __init__(self, erasures: _Optional[_Iterable[_Union[Erasure, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., awaits_compaction: _Optional[bool] = ...) -> None: ...
 
 class ConfirmErasureRequest(_message.Message):
     __slots__ = ("erasure_id", "request_id")
@@ -217,6 +237,24 @@ class ConfirmErasureRequest(_message.Message):
     def __init__(self, erasure_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ConfirmErasureResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReportErasuresRequest(_message.Message):
+    __slots__ = ("reports",)
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    reports: _containers.RepeatedCompositeFieldContainer[ErasureReport]
+    def __init__(self, reports: _Optional[_Iterable[_Union[ErasureReport, _Mapping]]] = ...) -> None: ...
+
+class ErasureReport(_message.Message):
+    __slots__ = ("erasure_id", "waits_for")
+    ERASURE_ID_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    erasure_id: str
+    waits_for: _containers.RepeatedCompositeFieldContainer[ErasureWait]
+    def __init__(self, erasure_id: _Optional[str] = ..., waits_for: _Optional[_Iterable[_Union[ErasureWait, _Mapping]]] = ...) -> None: ...
+
+class ReportErasuresResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

@@ -90,6 +90,11 @@ class IngestServiceStub:
                 request_serializer=cohort_dot_v1_dot_ingest__pb2.ConfirmErasureRequest.SerializeToString,
                 response_deserializer=cohort_dot_v1_dot_ingest__pb2.ConfirmErasureResponse.FromString,
                 _registered_method=True)
+        self.ReportErasures = channel.unary_unary(
+                '/cohort.v1.IngestService/ReportErasures',
+                request_serializer=cohort_dot_v1_dot_ingest__pb2.ReportErasuresRequest.SerializeToString,
+                response_deserializer=cohort_dot_v1_dot_ingest__pb2.ReportErasuresResponse.FromString,
+                _registered_method=True)
         self.GetCatalog = channel.unary_unary(
                 '/cohort.v1.IngestService/GetCatalog',
                 request_serializer=cohort_dot_v1_dot_ingest__pb2.GetCatalogRequest.SerializeToString,
@@ -188,6 +193,15 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportErasures(self, request, context):
+        """Says what erasures still wait for; the sync service calls it, and ListErasures shows it. Kept in memory, until
+        the next report of the same erasure. Those that are confirmed or unknown are passed over. INVALID_ARGUMENT:
+        BATCH_TOO_LARGE, or TOO_LONG.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCatalog(self, request, context):
         """Lists the event types and attributes there are: what menus and completion need. The predefined ones are
         listed always.
@@ -248,6 +262,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.ConfirmErasure,
                     request_deserializer=cohort_dot_v1_dot_ingest__pb2.ConfirmErasureRequest.FromString,
                     response_serializer=cohort_dot_v1_dot_ingest__pb2.ConfirmErasureResponse.SerializeToString,
+            ),
+            'ReportErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportErasures,
+                    request_deserializer=cohort_dot_v1_dot_ingest__pb2.ReportErasuresRequest.FromString,
+                    response_serializer=cohort_dot_v1_dot_ingest__pb2.ReportErasuresResponse.SerializeToString,
             ),
             'GetCatalog': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCatalog,
@@ -531,6 +550,33 @@ class IngestService:
             '/cohort.v1.IngestService/ConfirmErasure',
             cohort_dot_v1_dot_ingest__pb2.ConfirmErasureRequest.SerializeToString,
             cohort_dot_v1_dot_ingest__pb2.ConfirmErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportErasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cohort.v1.IngestService/ReportErasures',
+            cohort_dot_v1_dot_ingest__pb2.ReportErasuresRequest.SerializeToString,
+            cohort_dot_v1_dot_ingest__pb2.ReportErasuresResponse.FromString,
             options,
             channel_credentials,
             insecure,
