@@ -129,11 +129,18 @@ class Requests:
         try:
             size = await self._room(data, door, who)
             try:
-                yield self._decode(data)
-            finally:
+                request = self._decode(data)
+            except BaseException:
                 self._decoded.give(size)
+                raise
+            del data
         finally:
             self._coming.give(taken)
+        try:
+            yield request
+        finally:
+            del request
+            self._decoded.give(size)
 
     async def _room(self, data: bytes, door: Door, who: Names) -> int:
         """Wait for the room that a request takes when it is decoded; return how much that is."""
@@ -186,7 +193,10 @@ def _streams_in(behaviour: Callable[..., AsyncGenerator[Message]], requests: Req
             async def coming() -> AsyncIterator[Message]:
                 while (data := await door.patiently(context.read(), idle=True)) is not grpc.aio.EOF:
                     await turn.enter_async_context(doors.calls.turn(who))
-                    yield await turn.enter_async_context(requests.next(data, door, who))
+                    request = await turn.enter_async_context(requests.next(data, door, who))
+                    del data  # nothing of a message is kept while the next is waited for
+                    yield request
+                    del request
 
             async with aclosing(behaviour(coming(), context)) as responses:
                 async for response in responses:

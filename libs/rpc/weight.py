@@ -20,8 +20,8 @@ SMALL_BYTES = 64 << 10
 """Requests up to this many bytes are not walked: they are taken to be the worst that such bytes can be."""
 MAX_PARTS_BYTES = 256 << 20
 """What the objects of one request may take beside its bytes. To decode as much takes 0.2 s."""
-COPIES = 2
-"""How many times a request's bytes are in memory while it is worked on: decoded, and in the batch made of it."""
+COPIES = 5
+"""How many times a request's bytes are in memory while it is worked on: decoded, taken apart, in a batch, written."""
 MESSAGE_BYTES, FIELD_BYTES, MAP_ENTRY_BYTES = 32, 16, 64
 """Of a message, its place in a list that doubles included; of each of its fields; of a map's place for it."""
 STRING_BYTES = 32

@@ -76,7 +76,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> AsyncIterator[ingest_pb2.StreamEventsResponse]:
         """Append batches, each answered when it is on disk and before the next is read."""
         async for request in requests:
-            yield ingest_pb2.StreamEventsResponse(result=await self._send_events(request.send))
+            result = await self._send_events(request.send)
+            del request  # of megabytes maybe, and the next may be long in coming
+            yield ingest_pb2.StreamEventsResponse(result=result)
 
     async def SendEventColumns(
         self, request: ingest_pb2.SendEventColumnsRequest, context: Context

@@ -85,7 +85,7 @@ def wrong_strings(
         try:
             check(string)
         except Refused as refused:
-            wrong[code] = refused
+            wrong[code] = refused.with_traceback(None)  # its frames hold it, and the request, as garbage
     if not wrong:
         return np.zeros(len(strings), np.bool_), wrong
     bad = np.zeros(len(strings.distinct), np.bool_)

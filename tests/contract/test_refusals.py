@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from h2.events import PingAckReceived
 
 from libs.engine import Engine
 from libs.events.commit import Submission
@@ -16,6 +17,7 @@ from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc, event_pb2, ingest_pb
 from libs.rpc.errors import Failure
 from libs.rpc.limits import Limits
 from tests.contract.harness import DEADLINE, Client, client, did
+from tests.faults.raw_http import Raw, framed
 
 PATIENT = 3_600_000
 """ms: nobody is hurried, so that what is held stays held."""
@@ -171,3 +173,32 @@ def test_a_request_of_too_many_parts_is_refused_and_others_are_served(tmp_path: 
         failure = server.api.failure("SendEvents", empty_events)
         assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BATCH_TOO_LARGE")
         assert server.send("a").result().accepted == 1
+
+
+def sent_ahead(raw: Raw, most: int) -> int:
+    """Begin a call and send what the server lets in of its message, up to `most`; return how many bytes that is."""
+    stream, sent = raw.call("IngestService/SendEvents", framed(bytes(most))[:5], whole=False), 5
+    closed = 0
+    while closed < 3 and sent < most:
+        window = min(raw.http.local_flow_control_window(stream), raw.http.max_outbound_frame_size)
+        if window:
+            raw.http.send_data(stream, bytes(window))
+            sent, closed = sent + window, 0
+        else:
+            closed += 1
+            raw.http.ping(b"tell me.")
+        raw.flush()
+        while not window and not any(isinstance(each, PingAckReceived) for each in raw.receive()):
+            pass
+    return sent
+
+
+def test_a_call_that_waits_is_let_in_no_further_than_its_window(tmp_path: Path) -> None:
+    with serving(tmp_path, working=1) as server:
+        inside, waits = Raw(server.api.target), Raw(server.api.target)
+        inside.call("IngestService/SendEvents", whole=False)
+        inside.flush()
+        assert sent_ahead(inside, 4 << 20) < 256 << 10
+        assert sent_ahead(waits, 4 << 20) < 256 << 10
+        inside.close()
+        waits.close()

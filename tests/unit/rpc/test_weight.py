@@ -25,7 +25,7 @@ def inside(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | 2, *length, size]) + content
 
 
-def test_bytes_weigh_twice_and_each_event_and_attribute_besides() -> None:
+def test_bytes_weigh_as_often_as_they_are_there_and_each_event_and_attribute_besides() -> None:
     def weigh(attributes: int) -> int:
         data = dict.fromkeys(map(str, range(attributes)), 1.0)
         message = ingest_pb2.SendEventsRequest(events=[event_pb2.Event(customer_id="c", data=data)])
