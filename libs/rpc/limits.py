@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields, replace
 from libs.rpc import MESSAGE_OPTIONS
 
 KIB = 1024
+FOR_EVER_MS = 2**31 - 1
+"""What gRPC takes for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class Limits:
     """How long a client may take to send a request or take a message, though nobody waits."""
     writing_mib: int = 256
     """MiB of requests that wait to be written to the log."""
+    connection_age_s: int = 0
+    """Seconds after which a connection is ended, give or take a tenth, so that the next is made anew; 0 = never."""
+    connection_grace_s: int = 30
+    """Seconds more for the calls on such a connection."""
     names: int = 10_000
     """Event types and attributes of one project; more are refused."""
 
@@ -51,22 +57,26 @@ class UnknownLimitError(ValueError):
 
 def read_limits(settings: Iterable[str]) -> Limits:
     """Read NAME=NUMBER each. Raises `UnknownLimitError`."""
-    known = {each.name for each in fields(Limits)}
+    known = {each.name: each.default for each in fields(Limits)}
     found: dict[str, int] = {}
     for setting in settings:
         name, _, number = setting.partition("=")
         if name not in known:
             raise UnknownLimitError(f"there is no limit {name!r}; there are {', '.join(sorted(known))}")
-        if not number.isascii() or not number.isdecimal() or not 1 <= int(number) < 2**31:
-            raise UnknownLimitError(f"{name} is a whole number from 1 on, as in {name}=100")
+        least = 0 if known[name] == 0 else 1
+        if not number.isascii() or not number.isdecimal() or not least <= int(number) < 2**31:
+            raise UnknownLimitError(f"{name} is a whole number from {least} on, as in {name}=100")
         found[name] = int(number)
     return replace(Limits(), **found)
 
 
 def server_options(limits: Limits) -> list[tuple[str, int]]:
     """Return what gRPC itself is to hold to."""
+    age = limits.connection_age_s
     return [
         *MESSAGE_OPTIONS,
+        ("grpc.max_connection_age_ms", min(age * 1000, FOR_EVER_MS) if age else FOR_EVER_MS),
+        ("grpc.max_connection_age_grace_ms", min(limits.connection_grace_s * 1000, FOR_EVER_MS)),
         ("grpc.so_reuseport", 0),  # a second server on a port must fail, not take half of the calls
         ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.max_concurrent_streams", limits.calls_per_connection),

@@ -202,3 +202,19 @@ def test_a_call_that_waits_is_let_in_no_further_than_its_window(tmp_path: Path) 
         assert sent_ahead(waits, 4 << 20) < 256 << 10
         inside.close()
         waits.close()
+
+
+def test_a_connection_past_its_age_ends_and_calls_and_watches_go_on_upon_the_next(tmp_path: Path) -> None:
+    with serving(tmp_path, connection_age_s=1, connection_grace_s=4) as server:
+        saved = {"cohort": {"name": "Viewers", "rule": did()}}
+        cohort_id = server.api.call("CreateCohort", saved)["cohort"]["cohortId"]
+        request = cohort_pb2.WatchCohortRequest(cohort_id=cohort_id)
+        watch = server.cohort.WatchCohort(request, timeout=DEADLINE * 6)
+        position = next(watch).position
+        with pytest.raises(grpc.RpcError) as ended:
+            next(watch)
+        assert Failure.of(ended.value).code is grpc.StatusCode.UNAVAILABLE
+        assert server.send("a").result().accepted == 1
+        request.position = position
+        again = server.cohort.WatchCohort(request, timeout=DEADLINE * 6)
+        assert list(next(again).entered) == ["a"]
