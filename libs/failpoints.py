@@ -52,6 +52,7 @@ POINTS: Mapping[str, str] = {
     "compact.purged": "the files beside the log have nothing of them",
     "compact.strings": "the strings that nobody else uses go with this transaction",
     "compact.removed": "the note that erased customers are to be masked goes with this transaction",
+    "wipe.renewed": "tables whose branch pages held keys that were deleted are written anew",
     "wipe": "what an environment's file does not use is about to be overwritten",
     "wipe.some": "a part of it is overwritten",
     "wiped": "all is overwritten, and still noted as to do",

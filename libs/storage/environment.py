@@ -28,6 +28,7 @@ from libs import failpoints
 from libs.errors import Corrupt, Fault, Overloaded, Unavailable
 from libs.storage.checked import DamagedRecordError
 from libs.storage.gate import Gate
+from libs.storage.renew import renew
 from libs.storage.rewrite import rewrite
 from libs.storage.room import FULL, NEW_BYTES, PROBE_BYTES, allocate, check_room, is_full
 from libs.storage.wipe import Busy, is_whole, wipe
@@ -106,7 +107,7 @@ class Environment:
 
     `kind` says whose it is and stands in the messages; `version` is the format this code writes. With
     `readonly` nothing is created and `Absent` is raised where there is nothing. Raises `StorageError`, and
-    `Overloaded` where the disk has no room to begin.
+    `Overloaded` where the disk has no room to begin. In `personal` tables keys hold what a wipe must take away.
     """
 
     def __init__(
@@ -118,11 +119,13 @@ class Environment:
         *,
         readonly: bool = False,
         map_bytes: int | None = None,
+        personal: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.kind = kind
         self.version = version
         self._names = tables
+        self._personal = personal
         self._readonly = readonly
         self._gate = Gate()
         self._map_bytes = map_bytes
@@ -150,7 +153,7 @@ class Environment:
             self._environment: Any = lmdb.open(
                 os.fspath(self.folder),
                 map_size=self._map_bytes or MAP_BYTES,
-                max_dbs=len(self._names) + 1,
+                max_dbs=len(self._names) + 2,  # the single values, and a table that is being renewed
                 max_readers=MAX_READERS,
                 readonly=readonly,
                 create=not readonly,
@@ -327,6 +330,11 @@ class Environment:
         """
         with self.read() as txn:
             mark = txn.get(UNWIPED, db=self._meta)
+        if self._personal:
+            with self.write() as txn:
+                tables = {name: self._tables[name] for name in self._personal}
+                renew(self._environment, txn, self.folder / "data.mdb", tables)
+            failpoints.hit("wipe.renewed")
         with self._gate.shut(PATIENCE_SECONDS) as shut:
             if not shut:
                 raise Busy(f"somebody is reading {self.kind} at length; a backup, for instance")

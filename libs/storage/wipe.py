@@ -19,7 +19,8 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,9 @@ class _Walk:
     page_bytes: int
     used: NDArray[np.bool_]
     gaps: list[tuple[int, int]] = field(default_factory=list)
-    subtables: list[_Table] = field(default_factory=list)
+    subtables: dict[bytes, _Table] = field(default_factory=dict)
+    branches: list[tuple[int, NDArray[np.int64]]] = field(default_factory=list)
+    """Where branch pages begin, each with where its nodes are: of all tables walked."""
 
     def table(self, table: _Table) -> list[tuple[int, NDArray[np.int64]]]:
         """Walk a table; return where its leaves begin, each with where its nodes are."""
@@ -95,6 +98,7 @@ class _Walk:
             words = np.frombuffer(self.data, "<u2", self.page_bytes // 2, start)
             nodes = places // 2
             if kind == BRANCH:
+                self.branches.append((start, places))
                 low, high = words[nodes].astype(np.int64), words[nodes + 1].astype(np.int64)
                 left += (low | high << 16 | words[nodes + 2].astype(np.int64) << 32).tolist()
                 continue
@@ -121,6 +125,12 @@ class _Walk:
                 value = struct.unpack_from("<Q", self.data, value)[0] * self.page_bytes + HEADER_BYTES
             yield self.data[value : value + (low | high << 16)]
 
+    def keys(self, pages: list[tuple[int, NDArray[np.int64]]]) -> Iterator[bytes]:
+        """Yield the keys of some pages."""
+        for node in (start + place for start, places in pages for place in places.tolist()):
+            (key_bytes,) = struct.unpack_from("<H", self.data, node + NODE_BYTES - 2)
+            yield self.data[node + NODE_BYTES : node + NODE_BYTES + key_bytes]
+
     def _page(self, page: int) -> tuple[int, NDArray[np.int64]]:
         """Mark a page of a tree; return its kind and where its nodes are."""
         self._mark(page, 1)
@@ -142,7 +152,7 @@ class _Walk:
         low, high, _, key_bytes = struct.unpack_from("<HHHH", self.data, node)
         value = node + NODE_BYTES + key_bytes
         if flags == SUBTABLE:
-            self.subtables.append(_read_table(self.data, value))
+            self.subtables[self.data[node + NODE_BYTES : value]] = _read_table(self.data, value)
             return 0
         if flags != LONG_VALUE:
             raise UnknownFormat("a node of an unknown kind")
@@ -176,7 +186,9 @@ def wipe(environment: Any, path: Path) -> int:
         try:
             data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)  # goes with the last array over it
             failpoints.hit("wipe")
-            wiped = _overwrite(descriptor, data, _unused(data, txn.id() - 1))
+            with _format_errors():
+                spans = _unused(data, txn.id() - 1)
+            wiped = _overwrite(descriptor, data, spans)
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
@@ -243,7 +255,7 @@ def _walk(data: Data, meta: tuple[_Table, _Table, int]) -> _Walk:
     walk = _Walk(data, _page_bytes(data), np.zeros(last + 1, np.bool_))
     free = [np.frombuffer(value, "<u8")[1:] for value in walk.values(walk.table(free_table))]
     walk.table(main)
-    for table in tuple(walk.subtables):
+    for table in tuple(walk.subtables.values()):
         walk.table(table)
     walk.used[:2] = True
     if any(walk.used[pages.astype(np.int64)].any() for pages in free):
@@ -254,16 +266,50 @@ def _walk(data: Data, meta: tuple[_Table, _Table, int]) -> _Walk:
 def _unused(data: mmap.mmap, newest: int) -> list[tuple[int, int]]:
     """Return the spans of bytes, first and behind the last, that the tree of a transaction does not use."""
     page_bytes = _page_bytes(data)
+    meta = _newest(data, newest)
+    last = meta[2]
+    walk = _walk(data, meta)
+    edges = np.flatnonzero(np.diff(walk.used.astype(np.int8), prepend=1, append=1)) * page_bytes
+    spans = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    spans += [*walk.gaps, ((last + 1) * page_bytes, len(data))]
+    # A page that was given out and freed in one transaction is never written: the file may end before the last page.
+    return [(first, min(end, len(data))) for first, end in spans]
+
+
+def separators(path: Path, newest: int, tables: Collection[bytes]) -> dict[bytes, list[bytes]]:
+    """Return the keys by which the branch pages of some tables lead to their leaves, in the tree of a transaction.
+
+    The write transaction must be held. LMDB leaves such a copy of a key behind when it deletes the key.
+    Raises `UnknownFormat`.
+    """
+    with path.open("rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # goes with the last array over it
+    with _format_errors():
+        meta = _newest(data, newest)
+        main = _Walk(data, _page_bytes(data), np.zeros(meta[2] + 1, np.bool_))
+        main.table(meta[1])
+        found = {}
+        for name in main.subtables.keys() & set(tables):
+            walk = _Walk(data, main.page_bytes, np.zeros_like(main.used))
+            walk.table(main.subtables[name])
+            found[name] = [key for key in walk.keys(walk.branches) if key]  # the first of a page has none
+        return found
+
+
+def _newest(data: Data, newest: int) -> tuple[_Table, _Table, int]:
     metas = _metas(data)
     if max(metas) != newest:
         raise UnknownFormat("the newest tree is of another transaction")
-    last = metas[newest][2]
-    if len(data) < (last + 1) * page_bytes:
-        raise UnknownFormat("the file is cut short")
-    walk = _walk(data, metas[newest])
-    edges = np.flatnonzero(np.diff(walk.used.astype(np.int8), prepend=1, append=1)) * page_bytes
-    spans = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-    return [*walk.gaps, *spans, ((last + 1) * page_bytes, len(data))]
+    return metas[newest]
+
+
+@contextmanager
+def _format_errors() -> Iterator[None]:
+    """Say of what leads out of the file that the format is unknown."""
+    try:
+        yield
+    except (struct.error, ValueError, IndexError) as error:
+        raise UnknownFormat("something lies outside the file") from error
 
 
 def _overwrite(descriptor: int, data: mmap.mmap, spans: list[tuple[int, int]]) -> int:

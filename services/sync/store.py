@@ -39,6 +39,8 @@ TABLES = (
     *refusals.TABLES,
     *requests.TABLES,
 )
+PERSONAL = ("delivered", "in_flight", "staged", "refusals")
+"""The tables whose keys hold ids of customers."""
 KEPT_RUNS = 1000
 """The runs of a sync that are kept, some 300 bytes each: of an hourly one 41 days."""
 COUNTER = b"ids"
@@ -52,7 +54,8 @@ T = TypeVar("T")
 
 def open_environment(data_dir: Path) -> Environment:
     """Open the environment in a data directory, as yet locked. Raises `StorageError`."""
-    return Environment(data_dir / "sync", "syncs", VERSION, TABLES, map_bytes=SMALL_MAP_BYTES)
+    folder = data_dir / "sync"
+    return Environment(folder, "syncs", VERSION, TABLES, map_bytes=SMALL_MAP_BYTES, personal=PERSONAL)
 
 
 class Store:

@@ -32,8 +32,9 @@ RUN_SECONDS = 6.0
 POLL_SECONDS = 0.05
 OFTEN = ("dictionary", "profile", "block", "request", "commit", "committed", "answer")
 """Steps of every commit."""
-ELSEWHERE = ("delivered", "delivered.committed")
-"""Steps of the sync service: `tests/faults/test_sync_kill.py` and `make faults-sync` have them."""
+ELSEWHERE = ("delivered", "delivered.committed", "wipe.renewed")
+"""Steps of the sync service: `tests/faults/test_sync_kill.py` and `make faults-sync` have them, and
+`tests/unit/storage/test_renew.py` has what becomes of its tables where a wipe is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
