@@ -12,7 +12,7 @@ from libs.events.commit import Refusal
 from libs.events.encode import take
 from libs.gen.cohort.v1 import ingest_pb2
 from services.ingest import validate
-from services.ingest.table import long_strings, wrong_strings
+from services.ingest.table import long_strings, long_values, wrong_strings
 from services.ingest.validate import Refused
 
 
@@ -39,6 +39,7 @@ def collect_columns(request: ingest_pb2.SendEventColumnsRequest, arrival: int) -
         if (column := _column(sent, f"columns[{place}]", rows, bad)) is not None
     ]
     _check_repeats(columns, rows, bad)
+    _check_counts(columns, rows, bad)
     batch = Batch(customers, types, times, ids, columns)
     if bad:
         kept = np.ones(rows, np.bool_)
@@ -109,6 +110,9 @@ def _column(sent: ingest_pb2.Column, field: str, rows: int, bad: dict[int, Refus
     everywhere = len(where) == rows
     if kind is Kind.STRING:
         strings = Strings.of(values)
+        long = long_values(strings)
+        for row in np.flatnonzero(long & present).tolist() if long is not None else ():
+            bad.setdefault(row, validate.too_long(sent.attribute).at(row))
         return Column(
             sent.attribute,
             kind,
@@ -144,3 +148,14 @@ def _check_repeats(columns: Sequence[Column], rows: int, bad: dict[int, Refusal]
                 row,
                 Refusal(row, f"data.{attribute}", "REPEATED_ATTRIBUTE", "the row has this attribute twice"),
             )
+
+
+def _check_counts(columns: Sequence[Column], rows: int, bad: dict[int, Refusal]) -> None:
+    """Refuse rows with too many attributes."""
+    if len(columns) <= validate.MAX_OWN_ATTRIBUTES:
+        return
+    counts = np.zeros(rows, np.uint32)
+    for column in columns:
+        counts[slice(None) if column.rows is None else column.rows] += 1
+    for row in np.flatnonzero(counts > validate.MAX_OWN_ATTRIBUTES).tolist():
+        bad.setdefault(row, validate.too_many_attributes().at(row))

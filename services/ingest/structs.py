@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from libs.events.batch import Column, Kind, Strings, tell_apart
 from libs.gen.cohort.v1 import event_pb2, ingest_pb2
 from services.ingest import validate
-from services.ingest.table import KINDS
+from services.ingest.table import KINDS, long_values
 from services.ingest.validate import Refused
 
 PACKAGE = "cohort.raw"
@@ -126,6 +126,7 @@ class Entries:
         """Lay the values out by column; mark the rows that need a closer look."""
         counts = np.fromiter(map(len, self.entries), np.int64, len(self.entries))
         rows = np.repeat(np.arange(len(self.entries), dtype=np.uint32), counts)
+        suspect |= counts > validate.MAX_OWN_ATTRIBUTES
         codes, distinct = tell_apart(chain.from_iterable(self.entries))
         groups, group_of, place_of = _groups(distinct)
         owner = group_of[codes]
@@ -187,7 +188,10 @@ def _column(
         return None
     where = None if len(rows) == len(suspect) else rows
     if kind is Kind.STRING:
-        return Column(group.attribute, kind, Strings(places, group.values), where)
+        strings = Strings(places, group.values)
+        if (long := long_values(strings)) is not None:
+            suspect[rows[long]] = True
+        return Column(group.attribute, kind, strings, where)
     if kind is Kind.BOOL:
         return Column(group.attribute, kind, np.array(group.values, np.bool_)[places], where)
     values = np.frombuffer(b"".join(group.values), "<f8")[places]

@@ -101,6 +101,15 @@ def long_strings(strings: Sequence[str]) -> NDArray[np.bool_]:
     return np.fromiter(map(len, strings), np.int64, len(strings)) > most
 
 
+def long_values(strings: Strings) -> NDArray[np.bool_] | None:
+    """Say which rows have string values of too many bytes, (rows,) bool; None where none has."""
+    distinct = strings.distinct
+    if max(map(len, distinct), default=0) * 4 <= validate.MAX_VALUE_BYTES:
+        return None
+    bad = np.fromiter(map(validate.is_long, distinct), np.bool_, len(distinct))
+    return bad[strings.codes] if bad.any() else None
+
+
 @dataclass(frozen=True, slots=True)
 class Dicts:
     """The values of many events: a dict each."""
@@ -114,6 +123,7 @@ class Dicts:
     def columns(self, suspect: NDArray[np.bool_]) -> list[Column]:
         """Lay the values out by column; mark the rows that need a closer look."""
         columns: list[Column] = []
+        suspect |= np.fromiter(map(len, self.dicts), np.int64, len(self.dicts)) > validate.MAX_OWN_ATTRIBUTES
         for attribute, cells in _by_attribute(self.dicts).items():
             columns += columns_of(attribute, cells, suspect)
         return columns
@@ -171,6 +181,8 @@ def _column(
     stored: Any
     if kind is Kind.STRING:
         stored = Strings.of(values)
+        if (long := long_values(stored)) is not None:
+            suspect[rows[long]] = True
     else:
         stored = np.array(values, np.float64 if kind is Kind.NUMBER else np.bool_)
     if kind is Kind.NUMBER:

@@ -15,6 +15,10 @@ from libs.events.commit import Refusal
 from libs.instants import parse_date
 
 MAX_NAME_BYTES = 256
+MAX_VALUE_BYTES = 1 << 20
+"""Of a string value: far past what is compared or counted, and short of what would be a file."""
+MAX_OWN_ATTRIBUTES = 2_000
+"""Attributes that one event has, and fields of one upsert: a fifth of the names a project has by default."""
 MAX_ATTRIBUTES = 20_000
 """Different attributes of one request, before any of them costs a column."""
 PLACEHOLDERS = frozenset({"None", "null", "undefined", "NaN"})
@@ -84,8 +88,12 @@ def check_attribute(attribute: str) -> None:
 
 
 def check_value(attribute: str, value: Any) -> Scalar:
-    """Return a value. Raises `Refused` for what is no scalar, or no finite number."""
-    if isinstance(value, str | bool):
+    """Return a value. Raises `Refused` for what is no scalar, no finite number, or too long."""
+    if isinstance(value, str):
+        if is_long(value):
+            raise too_long(attribute)
+        return value
+    if isinstance(value, bool):
         return value
     if isinstance(value, float):
         if isfinite(value):
@@ -94,6 +102,21 @@ def check_value(attribute: str, value: Any) -> Scalar:
     raise Refused(
         f"data.{attribute}", "NESTED_VALUE", "a value must be a string, a number or a boolean, not nested"
     )
+
+
+def is_long(value: str) -> bool:
+    """Say whether a string value has too many bytes."""
+    return len(value) * 4 > MAX_VALUE_BYTES and len(value.encode()) > MAX_VALUE_BYTES
+
+
+def too_long(attribute: str) -> Refused:
+    """Say that a string value has too many bytes."""
+    return Refused(f"data.{attribute}", "TOO_LONG", f"a value has more than {MAX_VALUE_BYTES} bytes")
+
+
+def too_many_attributes() -> Refused:
+    """Say that an event or a customer has too many attributes."""
+    return Refused("data", "TOO_MANY_ATTRIBUTES", f"there are more than {MAX_OWN_ATTRIBUTES} attributes")
 
 
 def _check_bytes(field: str, text: str, what: str) -> None:
@@ -107,6 +130,11 @@ def check_event(customer_id: str, event_type: str, time: int, event_id: str, dat
     check_event_type(event_type)
     check_event_id(event_id)
     check_time(time)
+    if (
+        len(data) > MAX_OWN_ATTRIBUTES
+        and sum(each is not None for each in data.values()) > MAX_OWN_ATTRIBUTES
+    ):
+        raise too_many_attributes()
     for attribute, value in data.items():
         check_attribute(attribute)
         if value is not None:
@@ -116,6 +144,8 @@ def check_event(customer_id: str, event_type: str, time: int, event_id: str, dat
 def check_upsert(customer_id: str, data: Mapping[str, Any]) -> Upsert:
     """Return a customer's changes, None for attributes that go. Raises `Refused`."""
     check_customer_id(customer_id)
+    if len(data) > MAX_OWN_ATTRIBUTES:
+        raise too_many_attributes()
     kept: dict[str, Scalar | None] = {}
     for attribute, value in data.items():
         check_attribute(attribute)
