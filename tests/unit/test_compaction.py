@@ -18,6 +18,7 @@ from libs.events.batch import Upsert
 from libs.events.commit import Receipt, Submission
 from libs.events.log import EventLog
 from libs.index.calendar import Calendar
+from libs.index.merge import merge_in_process
 from libs.index.plan import EVER, All, Did
 from libs.storage.environment import Environment
 from tests.oracle import Event
@@ -237,6 +238,39 @@ def test_a_compaction_that_was_cut_off_is_done_by_the_next(
     engine.compact()
     check(engine, history)
     assert left_of(tmp_path, gone) == []
+    engine.close()
+
+
+@pytest.mark.parametrize("others", [True, False], ids=["some are left", "nobody is left"])
+def test_a_large_segment_is_purged_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: bool
+) -> None:
+    made: list[Any] = []
+
+    def counted(*arguments: Any) -> Any:
+        made.append(merge_in_process(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr("libs.index.sealer.PROCESS_ROWS", 1)
+    monkeypatch.setattr("libs.index.sealer.merge_in_process", counted)
+    engine = started(tmp_path)
+    names = ("the-customer", "other") if others else ("the-customer",)
+    events = [Event(who, "view", NOW, {"own": f"{who}-value"}) for who in names * SEAL_ROWS]
+    send(engine, Submission(batch=collect(events)))
+    engine.snapshot()
+    engine.settle()
+    made.clear()
+    send(engine, Submission(erase=["the-customer"]))
+    confirm_all(engine)
+    engine.compact()
+    assert [segment is not None for segment in made] == [others]
+    viewed = engine.evaluate(Did("view", None, EVER, NOW + 1), engine.snapshot(), NOW)
+    assert engine.customer_ids(list(viewed)) == (["other"] if others else [])
+    engine.close()
+    assert left_of(tmp_path, {"the-customer"}) == []
+    engine = started(tmp_path)
+    viewed = engine.evaluate(Did("view", None, EVER, NOW + 1), engine.snapshot(), NOW)
+    assert engine.customer_ids(list(viewed)) == (["other"] if others else [])
     engine.close()
 
 

@@ -1,11 +1,13 @@
 """Does an erased customer leave every destination, and is the erasure listed until then?"""
 
 import csv
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 import pytest_asyncio
 from pyarrow import parquet
@@ -13,6 +15,7 @@ from pyarrow import parquet
 from tests.contract.harness import Client, did, event
 from tests.contract.harness import client as serve
 from tests.contract.sync.harness import SyncHarness, until
+from tests.fakes.graph import GraphApi
 from tests.fakes.plugin import plugin
 from tests.fakes.webhook import Answer, WebhookReceiver
 
@@ -133,6 +136,63 @@ def rows_of(path: Path, file_format: str) -> list[Json]:
     if file_format == "PARQUET":
         return list(parquet.read_table(path).to_pylist())
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("file_format", ["CSV", "JSON_LINES", "PARQUET"])
+async def test_a_file_on_a_storage_server_is_written_again_without_the_customer(
+    api: Client, sync: SyncHarness, file_format: str
+) -> None:
+    storage, url = fsspec.filesystem("memory"), f"memory://erasing/{file_format}/members"
+    made = await sync.sync(viewers(api), await sync.file(url, file_format))
+    try:
+        await sync.run(made["syncId"])
+        assert b"ann" in storage.cat_file(url)
+        assert ERASED.encode() in storage.cat_file(url)
+        await erased(api)
+        assert b"ann" in storage.cat_file(url)
+        assert not [each for each in TRACES if each.encode() in storage.cat_file(url)]
+        assert storage.find("/erasing") == [f"/erasing/{file_format}/members"], "nothing else is left there"
+    finally:
+        storage.rm("/erasing", recursive=True)
+
+
+async def test_an_audience_loses_what_was_uploaded_though_the_profile_is_another_by_now(
+    api: Client, sync: SyncHarness, graph: GraphApi
+) -> None:
+    made = await sync.sync(viewers(api), await sync.facebook(graph))
+    await sync.run(made["syncId"])
+    [audience] = graph.audiences
+    addresses = ("ann@example.com", "bob@example.com", "erased@example.com")
+    hashes = {hashlib.sha256(address.encode()).hexdigest() for address in addresses}
+    assert graph.values(audience.audience_id, "EMAIL") == hashes
+    data = {"email": "moved@example.com"}
+    api.call("UpsertCustomers", {"customers": [{"customerId": ERASED, "data": data}]})
+    await erased(api)
+    left = hashes - {hashlib.sha256(b"erased@example.com").hexdigest()}
+    assert graph.values(audience.audience_id, "EMAIL") == left
+    assert [(call.method, call.rows) for call in graph.uploads()] == [("POST", 3), ("DELETE", 1)]
+
+
+async def test_who_is_erased_twice_with_a_new_customer_between_leaves_for_good(
+    api: Client, sync: SyncHarness, receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    made = await sync.sync(viewers(api), await sync.webhook(receiver))
+    await sync.run(made["syncId"])
+    await sync.stop()
+    for number in range(2):
+        api.call("DeleteCustomers", {"customerIds": [ERASED]})
+        api.call("Compact")
+        api.send(event(ERASED, eventId=f"again-{number}"))
+    api.call("DeleteCustomers", {"customerIds": [ERASED]})
+    assert [one["customerId"] for one in api.call("ListErasures")["erasures"]] == [ERASED] * 3
+    await sync.start()
+    await until(lambda: not api.call("ListErasures"))
+    assert set(receiver.members(made["syncId"])) == {"ann", "bob"}
+    assert [page["removes"] for page in receiver.pages if page["removes"]] == [[{"customerId": ERASED}]]
+    api.call("Compact")
+    assert left_of(tmp_path) == set()
+    run = await sync.run(made["syncId"])
+    assert (run.get("plannedAdds", 0), run.get("plannedRemoves", 0)) == (0, 0)
 
 
 async def test_while_a_destination_fails_the_erasure_stays_listed(
