@@ -191,6 +191,12 @@ class Erasing:
                     reason=why,
                 )
                 refused = frozenset(removal.customer_id for removal in removals)
+            except Exception as error:  # what we did not foresee at one destination holds up no other
+                why = _reason(error)
+                log.error(
+                    "erasing failed", sync_id=sync.sync_id, error=type(error).__name__, where=frames(error)
+                )
+                refused = frozenset(removal.customer_id for removal in removals)
             await self._forget(sync, ids, refused)
             return dict.fromkeys(refused, why)
 

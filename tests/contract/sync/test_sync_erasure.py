@@ -232,6 +232,25 @@ async def test_the_list_names_the_destination_that_keeps_the_customer(
     await until(lambda: waits(api) == [{**wait, "reason": reason}])
 
 
+async def test_a_destination_that_fails_in_no_way_foreseen_holds_up_no_other(
+    api: Client, sync: SyncHarness, receiver: WebhookReceiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    cohort_id, path = viewers(api), tmp_path / "members.csv"
+    made = await sync.sync(cohort_id, await sync.webhook(receiver))
+    for each in (made, await sync.sync(cohort_id, await sync.file(path))):
+        await sync.run(each["syncId"])
+    with monkeypatch.context() as patched:
+        patched.setattr("services.sync.destinations.webhook.WebhookTarget.send", broken)
+        api.call("DeleteCustomers", {"customerIds": [ERASED]})
+        await until(lambda: [wait["reason"] for wait in waits(api)] == ["FAILED"])
+        await until(lambda: ERASED not in path.read_text())
+    await until(lambda: not api.call("ListErasures"))
+    assert set(receiver.members(made["syncId"])) == {"ann", "bob"}
+
+
 async def test_a_run_under_way_that_adds_the_customer_is_waited_for(
     api: Client, sync: SyncHarness, receiver: WebhookReceiver
 ) -> None:
