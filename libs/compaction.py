@@ -80,7 +80,7 @@ class Compactor:
     def run(self) -> Compacted:
         """Remove what is to be removed, and wait for it; one at a time.
 
-        Raises `Overloaded` on a full disk, `Unavailable` where the server stops, `libs.storage.wipe.WipeError`
+        Raises `Overloaded` on a full disk, `Unavailable` where the server stops, `libs.storage.trees.WipeError`
         where a reader is in the way: what was done stays done, the rest is for the next time.
         """
         with self._one:

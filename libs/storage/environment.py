@@ -31,7 +31,8 @@ from libs.storage.gate import Gate
 from libs.storage.renew import renew
 from libs.storage.rewrite import rewrite
 from libs.storage.room import FULL, NEW_BYTES, PROBE_BYTES, allocate, check_room, is_full
-from libs.storage.wipe import Busy, is_whole, wipe
+from libs.storage.trees import is_whole
+from libs.storage.wipe import Busy, wipe
 
 MAP_BYTES = 1 << 40
 """Address space, not memory or disk: 1 TiB, far above what one project's log can reach on one disk."""
@@ -326,7 +327,7 @@ class Environment:
 
         It is opened anew for that, since LMDB keeps the pages it has written in memory, and what lies between
         their records would be written again with later ones. Who reads or writes waits while the file is read
-        once; handles of tables are to be asked for again. Raises `libs.storage.wipe.WipeError`: try again later.
+        once; handles of tables are to be asked for again. Raises `libs.storage.trees.WipeError`: try again later.
         """
         with self.read() as txn:
             mark = txn.get(UNWIPED, db=self._meta)

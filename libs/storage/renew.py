@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from libs.storage.wipe import separators
+from libs.storage.trees import separators
 
 COPY = b"renewing"
 """The table that holds the records meanwhile: within the transaction, so nobody ever sees it."""

@@ -8,7 +8,7 @@ rest behind a long value. No reader looks there.
 
 Nothing is written unless all agrees: LMDB's own counts of the pages of every table with the pages found, no page
 reached twice, none of them on LMDB's list of free pages, and no reader left that sees an older tree. The format
-is that of LMDB 0.9 (data version 1), tables without duplicates, 64 bits, little-endian.
+is read by `libs.storage.trees`.
 
     WipeError
     ├── Busy               a reader holds an older tree: try again later
@@ -17,161 +17,22 @@ is that of LMDB 0.9 (data version 1), tables without duplicates, 64 bits, little
 
 import mmap
 import os
-import struct
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from libs import failpoints
+from libs.storage.trees import WipeError, format_errors, newest_tree, page_size, walk_tree
 
-MAGIC = 0xBEEFC0DE
-DATA_VERSION = 1
-HEADER_BYTES = 16
-NODE_BYTES = 8
-META = struct.Struct("<IIQQ")
-META_END = struct.Struct("<QQ")
-TABLE = struct.Struct("<IHHQQQQQ")
-"""A table: page size (of the first), flags, depth, branch, leaf and overflow pages, entries, root."""
-BRANCH, LEAF, OVERFLOW = 1, 2, 4
-"""Kinds of page; nothing else may be there."""
-LONG_VALUE, SUBTABLE, DUPLICATES = 1, 2, 4
-"""Flags of a node: its value lies on pages of its own; is a table; is one of several."""
-NO_ROOT = (1 << 64) - 1
 WRITTEN_AT_ONCE = 1 << 20
 PATIENCE_SECONDS = 2.0
 """How long to wait for readers of older trees, of other processes; writers wait as long."""
 
 
-Data = mmap.mmap | bytes
-"""A file's content."""
-
-
-class WipeError(Exception):
-    """Nothing, or not all, was wiped."""
-
-
 class Busy(WipeError):
     """A reader holds an older tree."""
-
-
-class UnknownFormat(WipeError):
-    """The file is not as described here."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    flags: int
-    branches: int
-    leaves: int
-    overflows: int
-    root: int
-
-
-@dataclass(slots=True)
-class _Walk:
-    """What the newest tree reaches: `used` pages, (pages,) bool, and the spans of bytes in them that hold nothing."""
-
-    data: Data
-    page_bytes: int
-    used: NDArray[np.bool_]
-    gaps: list[tuple[int, int]] = field(default_factory=list)
-    subtables: dict[bytes, _Table] = field(default_factory=dict)
-    branches: list[tuple[int, NDArray[np.int64]]] = field(default_factory=list)
-    """Where branch pages begin, each with where its nodes are: of all tables walked."""
-
-    def table(self, table: _Table) -> list[tuple[int, NDArray[np.int64]]]:
-        """Walk a table; return where its leaves begin, each with where its nodes are."""
-        counts = {BRANCH: 0, LEAF: 0, OVERFLOW: 0}
-        leaves = []
-        left = [] if table.root == NO_ROOT else [table.root]
-        while left:
-            page = left.pop()
-            kind, places = self._page(page)
-            counts[kind] += 1
-            start = page * self.page_bytes
-            words = np.frombuffer(self.data, "<u2", self.page_bytes // 2, start)
-            nodes = places // 2
-            if kind == BRANCH:
-                self.branches.append((start, places))
-                low, high = words[nodes].astype(np.int64), words[nodes + 1].astype(np.int64)
-                left += (low | high << 16 | words[nodes + 2].astype(np.int64) << 32).tolist()
-                continue
-            flags = words[nodes + 2]
-            if (flags & DUPLICATES).any():
-                raise UnknownFormat("a table with duplicates")
-            for place in np.flatnonzero(flags).tolist():
-                counts[OVERFLOW] += self._special(start + int(places[place]), int(flags[place]))
-            leaves.append((start, places))
-        if (counts[BRANCH], counts[LEAF], counts[OVERFLOW]) != (
-            table.branches,
-            table.leaves,
-            table.overflows,
-        ):
-            raise UnknownFormat("a table has other pages than it says")
-        return leaves
-
-    def values(self, leaves: list[tuple[int, NDArray[np.int64]]]) -> Iterator[bytes]:
-        """Yield the values of some leaves."""
-        for node in (start + place for start, places in leaves for place in places.tolist()):
-            low, high, flags, key_bytes = struct.unpack_from("<HHHH", self.data, node)
-            value = node + NODE_BYTES + key_bytes
-            if flags == LONG_VALUE:
-                value = struct.unpack_from("<Q", self.data, value)[0] * self.page_bytes + HEADER_BYTES
-            yield self.data[value : value + (low | high << 16)]
-
-    def keys(self, pages: list[tuple[int, NDArray[np.int64]]]) -> Iterator[bytes]:
-        """Yield the keys of some pages."""
-        for node in (start + place for start, places in pages for place in places.tolist()):
-            (key_bytes,) = struct.unpack_from("<H", self.data, node + NODE_BYTES - 2)
-            yield self.data[node + NODE_BYTES : node + NODE_BYTES + key_bytes]
-
-    def _page(self, page: int) -> tuple[int, NDArray[np.int64]]:
-        """Mark a page of a tree; return its kind and where its nodes are."""
-        self._mark(page, 1)
-        start = page * self.page_bytes
-        number, _, kind, low, high = struct.unpack_from("<QHHHH", self.data, start)
-        inside = HEADER_BYTES <= low <= high <= self.page_bytes
-        if number != page or kind not in (BRANCH, LEAF) or not inside:
-            raise UnknownFormat("a page of a tree is none")
-        self.gaps.append((start + low, start + high))
-        places = np.frombuffer(self.data, "<u2", (low - HEADER_BYTES) // 2, start + HEADER_BYTES).astype(
-            np.int64
-        )
-        if len(places) and (int(places.min()) != high or int(places.max()) > self.page_bytes - NODE_BYTES):
-            raise UnknownFormat("a node lies outside its page")
-        return kind, places
-
-    def _special(self, node: int, flags: int) -> int:
-        """Take in a node that has more than a value; return how many pages of its own it has."""
-        low, high, _, key_bytes = struct.unpack_from("<HHHH", self.data, node)
-        value = node + NODE_BYTES + key_bytes
-        if flags == SUBTABLE:
-            self.subtables[self.data[node + NODE_BYTES : value]] = _read_table(self.data, value)
-            return 0
-        if flags != LONG_VALUE:
-            raise UnknownFormat("a node of an unknown kind")
-        (page,) = struct.unpack_from("<Q", self.data, value)
-        start = page * self.page_bytes
-        if not 1 < page < len(self.used):
-            raise UnknownFormat("a value lies outside the file")
-        number, _, kind, pages = struct.unpack_from("<QHHI", self.data, start)
-        end, held = start + pages * self.page_bytes, start + HEADER_BYTES + (low | high << 16)
-        if number != page or kind != OVERFLOW or held > end:
-            raise UnknownFormat("a long value is none")
-        self._mark(page, pages)
-        self.gaps.append((held, end))
-        return int(pages)
-
-    def _mark(self, page: int, pages: int) -> None:
-        if not 1 < page <= len(self.used) - pages or self.used[page : page + pages].any():
-            raise UnknownFormat("a page is reached twice, or lies outside the file")
-        self.used[page : page + pages] = True
 
 
 def wipe(environment: Any, path: Path) -> int:
@@ -186,7 +47,7 @@ def wipe(environment: Any, path: Path) -> int:
         try:
             data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)  # goes with the last array over it
             failpoints.hit("wipe")
-            with _format_errors():
+            with format_errors():
                 spans = _unused(data, txn.id() - 1)
             wiped = _overwrite(descriptor, data, spans)
             os.fdatasync(descriptor)
@@ -211,105 +72,17 @@ def _seen(readers: str) -> list[int]:
     return [int(row[2]) for row in rows if len(row) == 3 and row[2] != "-"]
 
 
-def _read_table(data: Data, offset: int) -> _Table:
-    _, flags, _, branches, leaves, overflows, _, root = TABLE.unpack_from(data, offset)
-    return _Table(flags, branches, leaves, overflows, root)
-
-
-def is_whole(path: Path) -> bool:
-    """Say whether a file holds every page that its newest tree reaches: one that was cut short kills who maps it."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        content = data[:]  # a copy: views of a map would keep it open
-    try:
-        metas = _metas(content)
-        _walk(content, metas[max(metas)])
-    except (UnknownFormat, struct.error, ValueError, IndexError):
-        return False
-    return True
-
-
-def _page_bytes(data: Data) -> int:
-    page_bytes: int = TABLE.unpack_from(data, HEADER_BYTES + META.size)[0]
-    if page_bytes not in (1 << bits for bits in range(9, 17)):
-        raise UnknownFormat("no page size")
-    return page_bytes
-
-
-def _metas(data: Data) -> dict[int, tuple[_Table, _Table, int]]:
-    """Return the table of free pages, the main table and the last page, by transaction."""
-    page_bytes = _page_bytes(data)
-    metas = {}
-    for start in (0, page_bytes):
-        magic, version, _, _ = META.unpack_from(data, start + HEADER_BYTES)
-        if (magic, version) != (MAGIC, DATA_VERSION):
-            raise UnknownFormat("another format of LMDB")
-        tables = start + HEADER_BYTES + META.size
-        last, transaction = META_END.unpack_from(data, tables + 2 * TABLE.size)
-        metas[transaction] = (_read_table(data, tables), _read_table(data, tables + TABLE.size), last)
-    return metas
-
-
-def _walk(data: Data, meta: tuple[_Table, _Table, int]) -> _Walk:
-    """Walk all that a meta page reaches."""
-    free_table, main, last = meta
-    walk = _Walk(data, _page_bytes(data), np.zeros(last + 1, np.bool_))
-    free = [np.frombuffer(value, "<u8")[1:] for value in walk.values(walk.table(free_table))]
-    walk.table(main)
-    for table in tuple(walk.subtables.values()):
-        walk.table(table)
-    walk.used[:2] = True
-    if any(walk.used[pages.astype(np.int64)].any() for pages in free):
-        raise UnknownFormat("a page in use is on the list of free ones")
-    return walk
-
-
 def _unused(data: mmap.mmap, newest: int) -> list[tuple[int, int]]:
     """Return the spans of bytes, first and behind the last, that the tree of a transaction does not use."""
-    page_bytes = _page_bytes(data)
-    meta = _newest(data, newest)
+    page_bytes = page_size(data)
+    meta = newest_tree(data, newest)
     last = meta[2]
-    walk = _walk(data, meta)
+    walk = walk_tree(data, meta)
     edges = np.flatnonzero(np.diff(walk.used.astype(np.int8), prepend=1, append=1)) * page_bytes
     spans = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
     spans += [*walk.gaps, ((last + 1) * page_bytes, len(data))]
     # A page that was given out and freed in one transaction is never written: the file may end before the last page.
     return [(first, min(end, len(data))) for first, end in spans]
-
-
-def separators(path: Path, newest: int, tables: Collection[bytes]) -> dict[bytes, list[bytes]]:
-    """Return the keys by which the branch pages of some tables lead to their leaves, in the tree of a transaction.
-
-    The write transaction must be held. LMDB leaves such a copy of a key behind when it deletes the key.
-    Raises `UnknownFormat`.
-    """
-    with path.open("rb") as file:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # goes with the last array over it
-    with _format_errors():
-        meta = _newest(data, newest)
-        main = _Walk(data, _page_bytes(data), np.zeros(meta[2] + 1, np.bool_))
-        main.table(meta[1])
-        found = {}
-        for name in main.subtables.keys() & set(tables):
-            walk = _Walk(data, main.page_bytes, np.zeros_like(main.used))
-            walk.table(main.subtables[name])
-            found[name] = [key for key in walk.keys(walk.branches) if key]  # the first of a page has none
-        return found
-
-
-def _newest(data: Data, newest: int) -> tuple[_Table, _Table, int]:
-    metas = _metas(data)
-    if max(metas) != newest:
-        raise UnknownFormat("the newest tree is of another transaction")
-    return metas[newest]
-
-
-@contextmanager
-def _format_errors() -> Iterator[None]:
-    """Say of what leads out of the file that the format is unknown."""
-    try:
-        yield
-    except (struct.error, ValueError, IndexError) as error:
-        raise UnknownFormat("something lies outside the file") from error
 
 
 def _overwrite(descriptor: int, data: mmap.mmap, spans: list[tuple[int, int]]) -> int:

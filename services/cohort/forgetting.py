@@ -11,7 +11,7 @@ import structlog
 
 from libs.engine import Engine
 from libs.index.snapshot import Snapshot
-from libs.storage.wipe import WipeError
+from libs.storage.trees import WipeError
 from services.cohort.static import Statics
 from services.cohort.store import CohortStore
 

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from libs.errors import Fault, frames
-from libs.storage.wipe import WipeError
+from libs.storage.trees import WipeError
 from services.sync.delivered import Removal
 from services.sync.destinations.base import (
     REFUSED,

@@ -9,7 +9,8 @@ import lmdb
 import pytest
 
 from libs.storage.environment import Environment
-from libs.storage.wipe import Busy, UnknownFormat, wipe
+from libs.storage.trees import UnknownFormat
+from libs.storage.wipe import Busy, wipe
 
 TABLES = ("small", "large", "numbered")
 
