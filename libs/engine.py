@@ -18,6 +18,7 @@ from pyroaring import BitMap
 from libs.clock import Clock
 from libs.compaction import Compacted, Compactions, Compactor
 from libs.errors import Corrupt, Invalid, OutOfRange, Refused, Unavailable
+from libs.events import sealing
 from libs.events.batch import Scalar
 from libs.events.commit import Receipt, Submission
 from libs.events.erasures import Erasure, no_such_erasure
@@ -114,7 +115,9 @@ class Engine:
         self._loading = threading.Thread(target=kernels.load, name="kernels")
         self._loading.start()
         masked = self._load()
-        self._profiles = ProfileStore(self._store.folder, log.log_id, writable=writable)
+        self._profiles = ProfileStore(
+            self._store.folder, log.log_id, writable=writable, cover=log.cover(sealing.TABLE_OF_PROFILES)
+        )
         self._index.profiles, self._profiled = self._profiles.load(log.end())
         for changed in log.profiles_between(self._profiled, self._index.position):
             self._index.profiles.update(changed)

@@ -56,6 +56,7 @@ POINTS: Mapping[str, str] = {
     "wipe": "what an environment's file does not use is about to be overwritten",
     "wipe.some": "a part of it is overwritten",
     "wiped": "all is overwritten, and still noted as to do",
+    "encrypt": "profiles and values that were not sealed, or by another key, are sealed in a transaction",
     "cohort": "a change of saved cohorts is in its transaction",
     "delivered": "what a destination has acknowledged is in its transaction",
     "delivered.committed": "a transaction of sync is on disk, and nothing in memory knows",

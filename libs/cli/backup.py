@@ -111,8 +111,9 @@ def restore(
                     raise Failed(f"{source / each['path']} is not what was backed up; use another backup")
                 (making / each["path"]).parent.mkdir(parents=True, exist_ok=True)
                 _copy(source / each["path"], making / each["path"], meter)
-        if findings := find_damage(making):
-            raise Failed(f"the backup holds damage: {findings[0]['what']}; use another backup")
+        found = find_damage(making)
+        if found.damage:
+            raise Failed(f"the backup holds damage: {found.damage[0]['what']}; use another backup")
         for part in parts_of(making):
             if part.kind == "log":
                 renew_identity(part.folder)
@@ -124,6 +125,8 @@ def restore(
         raise Failed(f"cannot restore to {data_dir}: {error}") from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
+    for told in found.notes:
+        note(told.replace(str(making), str(data_dir)))
     say(f"restored {source} to {data_dir}; start the server")
 
 

@@ -1,5 +1,6 @@
 """Which options do many commands share? Their types, so that they read the same everywhere."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,15 @@ Fields = Annotated[
     str,
     typer.Option(
         "--fields", help="Profile attributes to show beside the ids: email,city", show_default=False
+    ),
+]
+MasterKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--master-key-file",
+        metavar="FILE",
+        help="The key of what is sealed at rest. [COHORT_MASTER_KEY_FILE, COHORT_MASTER_KEY, or the one in the data "
+        "directory]",
     ),
 ]
 AsOf = Annotated[

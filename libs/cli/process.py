@@ -72,7 +72,9 @@ class Options:
     metrics: tuple[str, int] | None = None
     """Host and port on which Prometheus may read metrics; None: nowhere."""
     master: MasterKey | None = None
-    """The key of secrets at rest; None: the one kept in the data directory, made where there is none."""
+    """The key of what is sealed at rest; None: the one kept in the data directory, made where there is none."""
+    encrypt_profiles: bool = False
+    """Whether to seal the profiles of projects whose are not."""
     limits: Limits = DEFAULT_LIMITS
     call_level: str = "debug"
     """The level of the line that each call gets in the log."""
@@ -222,17 +224,27 @@ class Process:
         return data
 
     def _engine(self, project: Project, *, writable: bool) -> Engine:
-        folder = log_folder(self.options.data_dir, project.project_id)
-        engine = Engine(
-            EventLog(folder, readonly=not writable),
-            Calendar(project.zone),
-            self.clock,
-            writable=writable,
-            dedupe_window=project.dedupe_window,
-            compact_every=self.options.compact_every,
-            writing_bytes=self.options.limits.writing_mib << 20,
-            most_names=self.options.limits.names,
+        options = self.options
+        log = EventLog(
+            log_folder(options.data_dir, project.project_id),
+            readonly=not writable,
+            masters=Masters(options.data_dir, options.master),
+            encrypt=writable and options.encrypt_profiles,
         )
+        try:
+            engine = Engine(
+                log,
+                Calendar(project.zone),
+                self.clock,
+                writable=writable,
+                dedupe_window=project.dedupe_window,
+                compact_every=options.compact_every,
+                writing_bytes=options.limits.writing_mib << 20,
+                most_names=options.limits.names,
+            )
+        except BaseException:
+            log.close()
+            raise
         engine.snapshot()
         return engine
 

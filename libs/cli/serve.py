@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from libs.cli.errors import Failed
+from libs.cli.options import MasterKeyFile
 from libs.cli.session import session_of
 from libs.logs import Level
 from libs.rpc.tls import ClientTls, ServerTls, TlsError
@@ -106,13 +107,13 @@ DedupeDays = Annotated[
         help="How long the first project remembers an event's id. Holds until it is said anew. [7]",
     ),
 ]
-MasterKeyFile = Annotated[
-    Path | None,
+EncryptProfiles = Annotated[
+    bool,
     typer.Option(
-        "--master-key-file",
-        metavar="FILE",
-        help="The key that seals secrets at rest. [COHORT_MASTER_KEY_FILE, COHORT_MASTER_KEY, or one made in the "
-        "data directory]",
+        "--encrypt-profiles",
+        envvar="COHORT_ENCRYPT_PROFILES",
+        help="Seal what customers' profiles say, and the string values of events, on disk: in all projects, from now "
+        "on for good.",
     ),
 ]
 Limit = Annotated[
@@ -188,6 +189,7 @@ def serve(
     tenant_files: TenantFiles = None,
     metrics: Metrics = None,
     master_key_file: MasterKeyFile = None,
+    encrypt_profiles: EncryptProfiles = False,
     limit: Limit = None,
     log_level: LogLevel = Level.INFO,
     log_calls: LogCalls = Level.DEBUG,
@@ -216,6 +218,7 @@ def serve(
         tenant_files=tenant_files,
         metrics=metrics,
         master_key_file=master_key_file,
+        encrypt_profiles=encrypt_profiles,
         guards=Guards(tuple(limit or ()), log_level, log_calls),
     )
 
@@ -232,6 +235,8 @@ def ingest(
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
     metrics: Metrics = None,
+    master_key_file: MasterKeyFile = None,
+    encrypt_profiles: EncryptProfiles = False,
     limit: Limit = None,
     log_level: LogLevel = Level.INFO,
     log_calls: LogCalls = Level.DEBUG,
@@ -253,6 +258,8 @@ def ingest(
         dedupe_days=dedupe_days,
         compact_every=compact_every,
         metrics=metrics,
+        master_key_file=master_key_file,
+        encrypt_profiles=encrypt_profiles,
         guards=Guards(tuple(limit or ()), log_level, log_calls),
     )
 
@@ -266,6 +273,7 @@ def cohort(
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
     metrics: Metrics = None,
+    master_key_file: MasterKeyFile = None,
     limit: Limit = None,
     log_level: LogLevel = Level.INFO,
     log_calls: LogCalls = Level.DEBUG,
@@ -287,6 +295,7 @@ def cohort(
         allow_plaintext,
         tls=_server_tls(tls_cert, tls_key, tls_client_ca),
         metrics=metrics,
+        master_key_file=master_key_file,
         guards=guards,
     )
 
@@ -353,6 +362,7 @@ def _run(
     tenant_files: Path | None = None,
     metrics: str | None = None,
     master_key_file: Path | None = None,
+    encrypt_profiles: bool = False,
     compact_every: float = 0.0,
 ) -> None:
     """Check the options, then serve until told to stop."""
@@ -384,6 +394,7 @@ def _run(
         tenant_files=tenant_files.absolute() if tenant_files else None,
         metrics=_metrics_address(metrics),
         master=_master_key(master_key_file),
+        encrypt_profiles=encrypt_profiles,
         limits=limits,
         call_level=guards.log_calls.value,
         compact_every=compact_every,

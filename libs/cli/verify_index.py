@@ -49,6 +49,6 @@ def _segments(folder: Path, path: Path) -> Iterator[Step]:
 
 def _file(path: Path, kind: str, version: int) -> Iterator[Step]:
     try:
-        yield arrays.open_arrays(path, kind, version).nbytes
+        yield arrays.check(path, kind, version)
     except arrays.ArrayFileError as error:
         yield Finding(str(path), str(error).removeprefix(f"{path} "), REBUILT)

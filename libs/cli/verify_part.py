@@ -1,9 +1,13 @@
-"""What does one part of a data directory hold that was not written so? `python -m libs.cli.verify_part KIND FOLDER`.
+"""What does one part of a data directory hold that was not written so?
+
+    python -m libs.cli.verify_part DATA_DIR KIND FOLDER
 
 A process of its own for each part: LMDB trusts its pages, and a damaged one may end the process that reads it. It
-prints a line of JSON for each step: bytes read, or a finding.
+prints a line of JSON for each step: bytes read, a finding, or a note. The master key, if any, is that of the
+environment or the one kept in the data directory.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,8 +16,10 @@ from pathlib import Path
 
 import msgspec
 
+from libs.storage import master_key
 from libs.storage.environment import Absent
-from libs.storage.verify import Finding, Step, whole
+from libs.storage.master_key import MasterKey, Masters
+from libs.storage.verify import Finding, Note, Step, whole
 
 CHECKS = {
     "projects": "libs.storage.directory_verify",
@@ -25,19 +31,27 @@ CHECKS = {
 """The modules with the checks; the one that is wanted is imported, as each process would pay for all."""
 
 
-def main(kind: str, folder: str) -> None:
+SEALED = ("log", "sync")
+"""The parts that may hold what is sealed."""
+
+
+def main(data_dir: str, kind: str, folder: str) -> None:
     """Check a part."""
-    path = Path(folder)
-    for step in steps(kind, path):
-        line = {"read": step} if isinstance(step, int) else {"finding": asdict(step)}
+    master = Masters(Path(data_dir), master_key.given(os.environ, None)).present()
+    for step in steps(kind, Path(folder), master):
+        if isinstance(step, int):
+            line: dict[str, object] = {"read": step}
+        else:
+            line = {"note": step.what} if isinstance(step, Note) else {"finding": asdict(step)}
         sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
         sys.stdout.flush()
 
 
-def steps(kind: str, folder: Path) -> Iterator[Step]:
+def steps(kind: str, folder: Path, master: MasterKey | None = None) -> Iterator[Step]:
     """Check a part. An environment with a file and nothing in it is one whose first pages are damaged."""
+    check = import_module(CHECKS[kind]).check
     try:
-        yield from whole(lambda: import_module(CHECKS[kind]).check(folder), folder)
+        yield from whole(lambda: check(folder, master) if kind in SEALED else check(folder), folder)
     except Absent as error:
         yield Finding(str(folder / "data.mdb"), f"{error}, though there is a file")
 

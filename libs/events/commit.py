@@ -27,6 +27,7 @@ from libs.events.intake import Intake
 from libs.events.keeper import Keeper
 from libs.events.log import MAX_ROWS, EventLog, Position
 from libs.events.run_files import RunFiles
+from libs.events.sealing import PROFILES
 from libs.storage.requests import RequestIds
 
 logger = structlog.get_logger()
@@ -221,7 +222,7 @@ class Committer:
             return NO_ROWS
         log = self._log
         table = log.environment["profiles"]
-        return profiles.upsert(txn, table, upserts, log.customers, log.names, log.values)
+        return profiles.upsert(txn, table, upserts, *log.dictionaries, log.cover(PROFILES))
 
     def _erase(self, txn: Any, group: list[Submission], now: int) -> NDArray[np.uint32]:
         """Take the profiles of a group's customers to erase away, and note them; return who there was, ascending."""

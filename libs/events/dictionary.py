@@ -2,7 +2,8 @@
 
 A number once given stays, on disk and in memory. Entries are given out before they are on disk; each commit
 writes those that are not there yet, so a commit that failed leaves only numbers that the next one writes.
-On disk: first number (4 bytes, big-endian) → checked msgpack list of the strings from there. A short list is
+On disk: first number (4 bytes, big-endian) → checked msgpack list of the strings from there, sealed where the cover
+of the dictionary seals. A short list is
 written again with what is new, so that many small commits do not leave many to read. A string that was dropped is
 zeros of the same length there, so that nothing else moves; its number is never given again.
 """
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from libs.events.string_index import StringIndex
 from libs.storage.checked import DamagedRecordError, pack, unpack
+from libs.storage.cover import BARE, Cover
 from libs.storage.environment import scan
 
 CHUNK_BYTES = 2000
@@ -34,12 +36,14 @@ class Dictionary:
     """Strings and their numbers, kept in one LMDB table. One thread may add while others look up.
 
     `table` is its handle, or returns it: the handle of an environment that may be opened anew is asked for each time.
-    `index` finds the strings there were when it was written; they come into the dict as they are asked for.
+    `index` finds the strings there were when it was written; they come into the dict as they are asked for. What lies
+    on disk lies there under `cover`.
     """
 
-    def __init__(self, table: Any, index: StringIndex | None = None) -> None:
+    def __init__(self, table: Any, index: StringIndex | None = None, cover: Cover = BARE) -> None:
         self._handle = table
         self._index = index
+        self.cover = cover
         self._strings: list[str] = []
         self._numbers: dict[str, int] = {}
         self._saved = 0
@@ -110,8 +114,8 @@ class Dictionary:
         length = len(self._strings)
         if length > self._saved:
             first = self._open_chunk()
-            data = encode(self._entries(first, length))
-            txn.put(first.to_bytes(4, "big"), data, db=self._table)
+            data = encode(self._entries(first, length), first, self.cover)
+            txn.put(_key(first), data, db=self._table)
             self._written = first, len(data)
         return length
 
@@ -125,17 +129,16 @@ class Dictionary:
         touched: list[tuple[bytes, bytes, list[int]]] = []
         for key, chunk in scan(txn, self._table) if left else ():
             first = int.from_bytes(key, "big")
-            mine = left[
-                bisect_left(left, first) : bisect_left(left, first + _length(unpack_list(chunk, first)))
-            ]
+            end = first + _length(unpack_list(chunk, first, self.cover))
+            mine = left[bisect_left(left, first) : bisect_left(left, end)]
             if mine:
                 touched.append((key, chunk, mine))
         for key, chunk, mine in touched:
             first = int.from_bytes(key, "big")
-            entries = decode(chunk, first)
+            entries = decode(chunk, first, self.cover)
             for number in mine:
                 gone[number] = entries[number - first] = _zeros(self._strings[number])
-            txn.put(key, encode(entries), db=self._table)
+            txn.put(key, encode(entries, first, self.cover), db=self._table)
         return gone
 
     def dropped(self, gone: Mapping[int, Gone]) -> None:
@@ -162,11 +165,11 @@ class Dictionary:
         Never while another thread adds: what it has added and not saved would pass for saved.
         """
         known = len(self._strings)
-        for key, chunk in scan(txn, self._table, self._open_chunk().to_bytes(4, "big")):
+        for key, chunk in scan(txn, self._table, _key(self._open_chunk())):
             first, held = int.from_bytes(key, "big"), len(self._strings)
             if first > held:
                 raise DamagedRecordError(f"a dictionary, which lacks the strings from {held} to {first}")
-            data = unpack_list(chunk, first)
+            data = unpack_list(chunk, first, self.cover)
             try:
                 self._strings += _decode_list(data)[held - first :]
             except msgspec.ValidationError:
@@ -250,22 +253,26 @@ class Dictionary:
                 self._numbers[known] = number
 
 
-def encode(entries: Sequence[str | Gone]) -> bytes:
-    """Write strings, and what stands in the place of those dropped, as one list on disk."""
-    return pack(_encode_list(entries))
+def encode(entries: Sequence[str | Gone], first: int, cover: Cover) -> bytes:
+    """Write strings, and what stands in the place of those dropped, as the list on disk that begins at `first`."""
+    return pack(cover.seal(_encode_list(entries), _key(first)))
 
 
-def unpack_list(chunk: bytes, first: int) -> bytes:
+def unpack_list(chunk: bytes, first: int, cover: Cover) -> bytes:
     """Return the msgpack of a list, whose first string has this number. Raises `DamagedRecordError`."""
     try:
-        return unpack(bytes(chunk))
+        return cover.open(unpack(bytes(chunk)), _key(first))
     except DamagedRecordError as error:
         raise DamagedRecordError(f"the list of a dictionary from number {first} on ({error})") from error
 
 
-def decode(chunk: bytes, first: int) -> list[str | Gone]:
+def decode(chunk: bytes, first: int, cover: Cover) -> list[str | Gone]:
     """Read a list, whose first string has this number. Raises `DamagedRecordError`, `msgspec.DecodeError`."""
-    return _decode_any(unpack_list(chunk, first))
+    return _decode_any(unpack_list(chunk, first, cover))
+
+
+def _key(first: int) -> bytes:
+    return first.to_bytes(4, "big")
 
 
 def _length(data: bytes) -> int:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from libs.errors import Corrupt, Invalid, Refused
+from libs.errors import Corrupt, Invalid, Refused, Unavailable
 from libs.events import block as blocks
-from libs.events import erasures
+from libs.events import erasures, sealing
 from libs.events import profile as profiles
 from libs.events.batch import Kind, Scalar
 from libs.events.block import NOBODY, Block
@@ -26,11 +26,15 @@ from libs.events.dictionary import Dictionary
 from libs.events.erasures import Erasures
 from libs.events.profile import Profiles
 from libs.events.string_index import StringIndex
-from libs.storage import requests
+from libs.storage import requests, vault
 from libs.storage.checked import DamagedRecordError, pack
+from libs.storage.cover import BARE, Cover, covering
 from libs.storage.environment import ADVICE, Absent, Environment, scan
+from libs.storage.master_key import KeyFault, Masters
+from libs.storage.vault import Vault
 
-VERSION = 1
+VERSION = 2
+"""Since 2 profiles may be sealed (`libs.events.sealing`)."""
 TABLES = ("blocks", "customers", "names", "values", "profiles", *erasures.TABLES, *requests.TABLES)
 GULP_ROWS = 1_000_000
 """Rows read in one go: bounds the memory of catching up, not of the log."""
@@ -81,12 +85,27 @@ class LoggedEvent:
     data: dict[str, Scalar]
 
 
-class EventLog:
-    """The log of one project. With `readonly`, another process writes it; raises `Absent` where none has."""
+def open_environment(folder: Path, *, readonly: bool = False) -> Environment:
+    """Open the environment of a log, as yet locked. Raises `StorageError`, `Overloaded`."""
+    return Environment(folder, "event log", VERSION, TABLES, readonly=readonly)
 
-    def __init__(self, folder: Path, *, readonly: bool = False) -> None:
-        self.environment = Environment(folder, "event log", VERSION, TABLES, readonly=readonly)
+
+class EventLog:
+    """The log of one project. With `readonly`, another process writes it; raises `Absent` where none has.
+
+    `masters` has the key of a log whose profiles are sealed (`KeyFault` where it is not the one); with `encrypt`
+    those of a log that is not are sealed now.
+    """
+
+    def __init__(
+        self, folder: Path, *, readonly: bool = False, masters: Masters | None = None, encrypt: bool = False
+    ) -> None:
+        self.environment = open_environment(folder, readonly=readonly)
         self._readonly = readonly
+        self._masters = masters
+        self._encrypt = encrypt
+        self._data_key: bytes | None = None
+        self._vault: Vault | None = None
         self._checked: set[int] = set()
         self.erasures = Erasures(self.environment)
         try:
@@ -98,12 +117,35 @@ class EventLog:
     def _open(self) -> None:
         if not self._readonly:
             self._identify()
+            if self._encrypt:
+                assert self._masters is not None
+                sealing.seal(self.environment, self._masters)
         with self.environment.read() as txn:
             self.log_id, self.seed = self._identity(txn)
+            self._unlock(txn)
             self._check_end(txn)
             self.customers, self.names, self.values = map(self._dictionary, ("customers", "names", "values"))
             self._load_dictionaries(txn)
             self.customers.retire(self.erasures.masked(txn).tolist())
+
+    def _unlock(self, txn: Any) -> bool:
+        """Open the vault there is, where that is another than before; say whether it was. Raises `KeyFault`."""
+        data_key = vault.data_key(self.environment, txn)
+        if data_key == self._data_key:
+            return False
+        master = self._masters.present() if self._masters else None
+        self._vault = vault.open_vault(self.environment, txn, master)
+        self._data_key = data_key
+        return True
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether profiles and strings of values are sealed."""
+        return self._vault is not None
+
+    def cover(self, name: str) -> Cover:
+        """Return what covers a table or file, of those that `libs.events.sealing` names."""
+        return covering(self._vault, name)
 
     def check_names(self, names: Collection[str], most: int) -> None:
         """Raise `Refused` where these event types and attributes would bring a log more than `most` of them."""
@@ -154,8 +196,10 @@ class EventLog:
 
     def _dictionary(self, table: str) -> Dictionary:
         path = self.environment.folder / "dictionaries" / table
-        index = StringIndex(path, self.log_id, self.seed, readonly=self._readonly)
-        return Dictionary(lambda: self.environment[table], index)
+        sealed = table == sealing.VALUES
+        cover = self.cover(sealing.INDEX_OF_VALUES) if sealed else BARE
+        index = StringIndex(path, self.log_id, self.seed, readonly=self._readonly, cover=cover)
+        return Dictionary(lambda: self.environment[table], index, self.cover(table) if sealed else BARE)
 
     @property
     def dictionaries(self) -> tuple[Dictionary, Dictionary, Dictionary]:
@@ -173,7 +217,19 @@ class EventLog:
 
     def _refresh(self, txn: Any) -> None:
         if self._readonly:  # in the writing process they are there before they are on disk
+            self._follow(txn)
             self._load_dictionaries(txn)
+
+    def _follow(self, txn: Any) -> None:
+        """Go on under another vault where the process that writes has sealed the log since."""
+        try:
+            if self._unlock(txn):
+                self.values.cover = self.cover(sealing.VALUES)
+        except KeyFault as error:
+            raise Unavailable(
+                "MASTER_KEY_MISSING",
+                "the event log is sealed by a master key that this server was not started with; restart it with it",
+            ) from error
 
     def end(self, txn: Any | None = None) -> Position:
         """Return the position behind the last commit."""
@@ -261,7 +317,9 @@ class EventLog:
 
     def _profiles(self, txn: Any, changed: list[NDArray[np.uint32]]) -> Profiles:
         customers = profiles.distinct(np.concatenate([blocks.NO_ROWS, *changed]))
-        return profiles.read(txn, self.environment["profiles"], customers)
+        if self._readonly:
+            self._follow(txn)
+        return profiles.read(txn, self.environment["profiles"], customers, self.cover(sealing.PROFILES))
 
     def profiles_between(self, since: Position, until: Position) -> Iterator[Profiles]:
         """Yield the profiles, as they are now, that changed behind a position and up to another, in gulps."""

@@ -1,7 +1,7 @@
 """How is a profile kept? One record a customer, merged at each upsert.
 
 On disk: customer number (4 bytes, big-endian) → checked msgpack of three maps from attribute number, one a kind:
-dictionary number, float64, bool. An empty record is a profile too.
+dictionary number, float64, bool; sealed where the log's profiles are. An empty record is a profile too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from libs.events.batch import Scalar, Upsert
 from libs.events.dictionary import Dictionary
 from libs.storage.checked import DamagedRecordError, pack, unpack
+from libs.storage.cover import Cover
 
 SCANNED = 4
 """Records of which at least 1 / this is wanted are read by one scan: half the price of asking for each."""
@@ -46,10 +47,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Profile]).decode
 
 
-def read(txn: Any, table: Any, customers: NDArray[np.uint32]) -> Profiles:
+def read(txn: Any, table: Any, customers: NDArray[np.uint32], cover: Cover) -> Profiles:
     """Read the profiles of some customers, ascending, (n,) uint32: of those that have one.
 
-    Raises `DamagedRecordError`.
+    `cover` is what they lie under. Raises `DamagedRecordError`.
     """
     if not len(customers):
         return Profiles(customers, [])
@@ -62,16 +63,19 @@ def read(txn: Any, table: Any, customers: NDArray[np.uint32]) -> Profiles:
         found = np.fromiter((record is not None for record in got), np.bool_, len(got))
         found, records = customers[found], [record for record in got if record is not None]
     try:
-        bare = list(map(unpack, records, _keys(found)))
+        keys = _keys(found)
+        bare = list(map(unpack, records, keys))
+        if cover.seals:
+            bare = list(map(cover.open, bare, keys))
         return Profiles(found, _decode(b"".join((LIST_32, len(bare).to_bytes(4, "big"), *bare))))
     except (DamagedRecordError, msgspec.DecodeError) as error:
         raise DamagedRecordError(f"the profile of a customer numbered {first} to {last}") from error
 
 
-def write(txn: Any, table: Any, profiles: Profiles) -> None:
-    """Keep the profiles of customers."""
+def write(txn: Any, table: Any, profiles: Profiles, cover: Cover) -> None:
+    """Keep the profiles of customers, under a cover."""
     for key, record in zip(_keys(profiles.customers), profiles.records, strict=True):
-        txn.put(key, pack(_encode(record), key), db=table)
+        txn.put(key, pack(cover.seal(_encode(record), key), key), db=table)
 
 
 def upsert(
@@ -81,6 +85,7 @@ def upsert(
     customers: Dictionary,
     names: Dictionary,
     values: Dictionary,
+    cover: Cover,
 ) -> NDArray[np.uint32]:
     """Merge customer data into the profiles on disk. Return the customers concerned, ascending, (n,) uint32.
 
@@ -89,12 +94,12 @@ def upsert(
     owners = customers.add_all([each.customer_id for each in upserts])
     changed = distinct(owners)
     named, numbered = number([each.data for each in upserts], names, values)
-    before = read(txn, table, changed)
+    before = read(txn, table, changed, cover)
     profiles = {customer: Profile() for customer in changed.tolist()}
     profiles.update(zip(before.customers.tolist(), before.records, strict=True))
     for owner, each in zip(owners.tolist(), upserts, strict=True):
         merge(profiles[owner], each.data, named, numbered)
-    write(txn, table, Profiles(changed, list(profiles.values())))
+    write(txn, table, Profiles(changed, list(profiles.values())), cover)
     return changed
 
 

@@ -6,14 +6,13 @@ With a new id, revisions, page tokens and numbers of customers from before are r
 import os
 from pathlib import Path
 
-from libs.events.log import IDENTITY, TABLES, VERSION
+from libs.events.log import IDENTITY, open_environment
 from libs.storage.checked import pack
-from libs.storage.environment import Environment
 
 
 def renew_identity(folder: Path) -> None:
     """Give the log in a folder a new id; its seed stays, as what is hashed with it does. Raises `StorageError`."""
-    environment = Environment(folder, "event log", VERSION, TABLES)
+    environment = open_environment(folder)
     try:
         with environment.write() as txn:
             log_id = os.urandom(8)

@@ -15,6 +15,7 @@ import structlog
 from libs import failpoints
 from libs.events.runs import Run, hash_strings, make_run, merge
 from libs.storage import arrays
+from libs.storage.cover import BARE, Cover
 
 KIND = "dictionary index"
 VERSION = 1
@@ -40,8 +41,11 @@ class StringIndex:
     Only the log's one writer may write it, or delete one that is of no use.
     """
 
-    def __init__(self, path: Path, log_id: str, seed: int, *, readonly: bool = False) -> None:
+    def __init__(
+        self, path: Path, log_id: str, seed: int, *, readonly: bool = False, cover: Cover = BARE
+    ) -> None:
         self._path = path
+        self._cover = cover
         self._log_id = log_id
         self._seed = seed
         self._readonly = readonly
@@ -59,7 +63,7 @@ class StringIndex:
         if not self._path.exists():
             return
         try:
-            file = arrays.open_arrays(self._path, KIND, VERSION)
+            file = arrays.open_arrays(self._path, KIND, VERSION, cover=self._cover)
             meta, run = msgspec.convert(file.meta, _Meta), Run(**file.arrays)
             if meta.log_id != self._log_id or meta.count > len(strings) or not self._fits(run, strings, meta):
                 raise arrays.DamagedFileError(f"{self._path} is of another state of the log")
@@ -110,7 +114,8 @@ class StringIndex:
         self._path.parent.mkdir(exist_ok=True)
         meta = msgspec.to_builtins(_Meta(self._log_id, count))
         failpoints.hit("strings")
-        arrays.write(self._path, KIND, VERSION, meta, run.arrays())
-        self._base = Run(**arrays.open_arrays(self._path, KIND, VERSION, verify=False).arrays)
+        arrays.write(self._path, KIND, VERSION, meta, run.arrays(), cover=self._cover)
+        written = arrays.open_arrays(self._path, KIND, VERSION, verify=False, cover=self._cover)
+        self._base = Run(**written.arrays)
         self._base_count = count
         self.outdated = False

@@ -14,23 +14,30 @@ import msgspec
 import numpy as np
 
 from libs.events import block as blocks
-from libs.events import dictionary, erasures, run_files, string_index
-from libs.events.log import END, IDENTITY, TABLES, VERSION, split_key
+from libs.events import dictionary, erasures, run_files, sealing, string_index
+from libs.events.log import END, IDENTITY, open_environment, split_key
 from libs.events.profile import Profile
 from libs.storage import arrays
 from libs.storage.checked import pack, unpack
+from libs.storage.cover import BARE, covering
 from libs.storage.environment import Environment
+from libs.storage.master_key import MasterKey
 from libs.storage.verify import REBUILT, Finding, Step, TableCheck
 
+UNKNOWN = 1 << 32
+"""More strings than there can be: how many there are is sealed."""
 DICTIONARIES = ("customers", "names", "values")
 
 
-def check(folder: Path) -> Iterator[Step]:
-    """Go through the log in a folder. Raises `Absent`, `Corrupt`, `StorageError`."""
-    environment = Environment(folder, "event log", VERSION, TABLES, readonly=True)
+def check(folder: Path, master: MasterKey | None) -> Iterator[Step]:
+    """Go through the log in a folder. Raises `Absent`, `Corrupt`, `StorageError`.
+
+    Without the `master` key, sealed profiles and strings are compared with their checksums alone.
+    """
+    environment = open_environment(folder, readonly=True)
     try:
         with environment.read() as txn:
-            yield from _Log(environment, txn).check()
+            yield from _Log(environment, txn).check(master)
     finally:
         environment.close()
     yield from _files(folder)
@@ -45,8 +52,9 @@ class _Log(TableCheck):
         self._lengths = dict.fromkeys(DICTIONARIES, 0)
         self._rows = self._revision = 0
 
-    def check(self) -> Iterator[Step]:
+    def check(self, master: MasterKey | None) -> Iterator[Step]:
         """Go through all of them."""
+        yield from self.open_vault(master)
         given = (self._meta[b"log_id"] or b"") + (self._meta[b"seed"] or b"")
         if self._meta[IDENTITY] is not None and self._meta[IDENTITY] != pack(given):
             yield self.finding("the log's id or seed")
@@ -66,9 +74,16 @@ class _Log(TableCheck):
         yield from self.request_ids()
 
     def _strings(self, name: str, key: bytes, value: bytes) -> None:
+        cover = BARE
+        if name == sealing.VALUES:
+            cover = covering(self.vault, name)
+            if self.is_closed:
+                unpack(value)
+                self._lengths[name] = UNKNOWN
+                return
         first = int.from_bytes(key, "big")
         expected, self._lengths[name] = self._lengths[name], first
-        strings = dictionary.decode(value, first)
+        strings = dictionary.decode(value, first, cover)
         self._lengths[name] = first + len(strings)
         if first != expected:
             raise ValueError(f"a list of strings that begins at {first}, where {expected} is next")
@@ -90,7 +105,10 @@ class _Log(TableCheck):
                 raise ValueError(f"a block with a number of {name} that stands for nothing")
 
     def _profile(self, key: bytes, value: bytes) -> None:
-        found = msgspec.msgpack.decode(unpack(value, key), type=Profile)
+        data = unpack(value, key)
+        if self.is_closed:
+            return
+        found = msgspec.msgpack.decode(covering(self.vault, sealing.PROFILES).open(data, key), type=Profile)
         names = [*found.strings, *found.numbers, *found.bools]
         if (
             int.from_bytes(key, "big") >= self._lengths["customers"]
@@ -120,7 +138,7 @@ def _files(folder: Path) -> Iterator[Step]:
 def _file(path: Path, kind: str, version: int) -> Iterator[Step]:
     """Look at one file of arrays; one that is gone was replaced, and is no damage."""
     try:
-        yield arrays.open_arrays(path, kind, version).nbytes
+        yield arrays.check(path, kind, version)
     except arrays.ArrayFileError as error:
         if path.exists():
             yield Finding(str(path), str(error).removeprefix(f"{path} "), REBUILT)

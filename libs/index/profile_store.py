@@ -15,6 +15,7 @@ from libs.events.keeper import Keeper
 from libs.events.log import Position
 from libs.index.profiles import ProfileTable, ProfileView, dump
 from libs.storage import arrays
+from libs.storage.cover import BARE, Cover
 
 KIND = "profiles"
 VERSION = 1
@@ -37,10 +38,11 @@ class _Meta(msgspec.Struct, array_like=True):
 
 
 class ProfileStore:
-    """The file of one log's profiles. Only the log's writer may change it (`writable`)."""
+    """The file of one log's profiles, under a cover. Only the log's writer may change it (`writable`)."""
 
-    def __init__(self, folder: Path, log_id: str, *, writable: bool) -> None:
+    def __init__(self, folder: Path, log_id: str, *, writable: bool, cover: Cover = BARE) -> None:
         self._path = folder / NAME
+        self._cover = cover
         self._log_id = log_id
         self._writable = writable
         self._keeper = Keeper()
@@ -55,7 +57,7 @@ class ProfileStore:
         """
         if self._path.exists():
             try:
-                file = arrays.open_arrays(self._path, KIND, VERSION)
+                file = arrays.open_arrays(self._path, KIND, VERSION, cover=self._cover)
                 meta = msgspec.convert(file.meta, _Meta)
                 if meta.log_id != self._log_id or meta.revision > end.revision or meta.rows > end.rows:
                     raise arrays.DamagedFileError(f"{self._path} is of another state of the log")
@@ -99,5 +101,5 @@ class ProfileStore:
     def _write(self, view: ProfileView, position: Position, counted: int) -> None:
         meta = msgspec.to_builtins(_Meta(self._log_id, position.revision, position.rows))
         failpoints.hit("profiles")
-        self._bytes = arrays.write(self._path, KIND, VERSION, meta, dump(view))
+        self._bytes = arrays.write(self._path, KIND, VERSION, meta, dump(view), cover=self._cover)
         self._position, self._changes = position, counted

@@ -19,6 +19,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ UNWIPED = b"unwiped"
 """In the table of single values: something was deleted that must not stay in the file."""
 PATIENCE_SECONDS = 1.0
 """How long others wait for those inside, where the file is to be opened anew."""
+RECORDS_AT_ONCE = 10_000
+"""Read before some of them are replaced."""
 PROBE = b"probe"
 MADE = "data.made"
 """A file beside data.mdb, which says that it was made once: one that is absent or new is damage, no beginning."""
@@ -131,6 +134,8 @@ class Environment:
         self._gate = Gate()
         self._map_bytes = map_bytes
         self._damage = ""
+        self.found_version = version
+        """The format that was found at the start; `version` where there was nothing."""
         self._lock: WriterLock | None = None
         if readonly and not _has_content(folder / "data.mdb"):
             raise Absent(f"{folder} holds no {kind} yet")
@@ -214,6 +219,7 @@ class Environment:
                 raise Damaged(f"{self.folder}: data.mdb is not the one that held {self.kind}; {ADVICE}")
             with self.write() as txn:
                 txn.put(b"format", b"%d" % version, db=self._meta)
+            found = b"%d" % version
         elif not found.isdigit():
             raise Damaged(f"{self.folder}: the format number is not what was written; {ADVICE}")
         elif int(found) > version:
@@ -221,7 +227,7 @@ class Environment:
                 f"{self.folder} was written by a newer version of Cohort ({self.kind} format {int(found)}, "
                 f"this version reads up to {version}); upgrade Cohort, nothing was changed"
             )
-
+        self.found_version = int(found)
         if not readonly:
             with suppress(OSError):  # on a full disk the next start does it
                 (self.folder / MADE).write_text("data.mdb was made here\n")
@@ -389,3 +395,13 @@ def scan(txn: Any, table: Any, start: bytes = b"") -> Iterator[tuple[bytes, byte
     with txn.cursor(db=table) as cursor:
         if cursor.set_range(start):
             yield from cursor
+
+
+def records_in_turn(txn: Any, table: Any, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    """Yield the (key, value) pairs of a table as `scan` does; each value may be replaced meanwhile."""
+    more = True
+    while more:
+        some = list(islice(scan(txn, table, start), RECORDS_AT_ONCE))
+        yield from some
+        more = len(some) == RECORDS_AT_ONCE
+        start = some[-1][0] + b"\0" if some else b""

@@ -1,6 +1,7 @@
 """How is a folder of records gone through in search of damage? Table by table, each record, and how many there are.
 
-A check is a generator: it yields a `Finding` for each damage and an int for each so many bytes it has read.
+A check is a generator: it yields a `Finding` for each damage, an int for each so many bytes it has read, and a `Note`
+of what it could not look at.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,8 +12,10 @@ from typing import Any, TypeAlias
 import lmdb
 
 from libs.errors import Corrupt
-from libs.storage import requests
+from libs.storage import requests, vault
 from libs.storage.environment import Absent, Environment, StorageError, scan
+from libs.storage.master_key import KeyFault, MasterKey
+from libs.storage.vault import Vault
 
 STEP_BYTES = 1 << 20
 """How often a check says how far it is."""
@@ -31,7 +34,14 @@ class Finding:
     advice: str = RESTORE
 
 
-Step: TypeAlias = Finding | int
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a person should know who takes a folder for whole."""
+
+    what: str
+
+
+Step: TypeAlias = Finding | Note | int
 Records: TypeAlias = Callable[[bytes, bytes], object]
 """Looks at one record, (key, value), and raises anything where it is not as it should be."""
 
@@ -43,6 +53,8 @@ class TableCheck:
         self._environment = environment
         self._txn = txn
         self.path = str(environment.folder / "data.mdb")
+        self.vault: Vault | None = None
+        self.is_closed = False
 
     def table(self, name: str, look: Records) -> Iterator[Step]:
         """Look at every record of a table, in order of their keys, and count them."""
@@ -65,6 +77,24 @@ class TableCheck:
         expected = self._txn.stat(table)["entries"]
         if count != expected:
             yield self.finding(f"table {name} holds {expected} records, of which {count} are found")
+
+    def open_vault(self, master: MasterKey | None) -> Iterator[Step]:
+        """Open what is sealed, if this is its key: then `vault` is set; else `is_closed`, which is no damage."""
+        sealed_by = vault.sealed_by(self._environment, self._txn)
+        if sealed_by is None:
+            return
+        self.is_closed = True
+        if master is None or master.key_id != sealed_by:
+            yield Note(
+                f"{self._environment.folder} has records that are sealed by master key {sealed_by}, which was not "
+                f"given: they were compared with their checksums alone"
+            )
+            return
+        try:
+            self.vault = vault.open_vault(self._environment, self._txn, master)
+            self.is_closed = False
+        except KeyFault as error:
+            yield self.finding(str(error))
 
     def counter(self, key: bytes) -> Iterator[Step]:
         """Look at a number among the single values, which there may not be yet."""

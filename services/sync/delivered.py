@@ -9,13 +9,12 @@ rows = cached + stale always holds.
 
 A row also keeps the *key* that was uploaded for the customer (hashes, an external id: what the destination
 knows people by), so that a removal sends what was sent, whatever has become of the profile since, or of the
-customer. Two customers may have the same key: `held_by_others` says whose removal would take somebody off who
-is to stay.
+customer. It is sealed, as it comes of the profile. Two customers may have the same key: `held_by_others` says
+whose removal would take somebody off who is to stay, by a digest of the vault that counts who has it.
 
 Every function takes the transaction of its caller, so that rows, cache and a run's counters move together.
 """
 
-import hashlib
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,17 +24,20 @@ import msgspec
 from pyroaring import BitMap
 
 from libs import failpoints
-from libs.storage.environment import Environment, scan
+from libs.storage.cover import Cover, covering
+from libs.storage.environment import Environment, records_in_turn, scan
+from libs.storage.vault import DIGEST_BYTES, Vault
 from services.sync.diff import Numbers
 from services.sync.model import SyncId
 
-TABLES = ("ledgers", "delivered", "delivered_numbers", "delivered_keys")
+ROWS, HOLDERS = "delivered", "delivered_keys"
+TABLES = ("ledgers", ROWS, "delivered_numbers", HOLDERS)
 CHUNK_BITS = 16
 ROW = struct.Struct(">IHI")
-"""A row's value: generation, index of the shard, number; the key stands behind it."""
-HOLDERS = struct.Struct(">I")
+"""A row's value: generation, index of the shard, number; the sealed key, if any, stands behind it."""
+COUNT = struct.Struct(">I")
 """How many rows have a key."""
-KEY_DIGEST_BYTES = 16
+KEY_DIGEST_BYTES = DIGEST_BYTES
 CHUNK = struct.Struct(">HH")
 """The end of a chunk's key: index of the shard, the number's upper 16 bits."""
 
@@ -79,10 +81,12 @@ class Found(NamedTuple):
 
 
 class Delivered:
-    """The delivered customers of every sync in one environment."""
+    """The delivered customers of every sync in one environment, their keys sealed by a vault."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, vault: Vault) -> None:
         self._environment = environment
+        self._vault = vault
+        self._cover = covering(vault, ROWS)
 
     @property
     def _ledgers(self) -> Any:
@@ -90,7 +94,7 @@ class Delivered:
 
     @property
     def _rows(self) -> Any:
-        return self._environment["delivered"]
+        return self._environment[ROWS]
 
     @property
     def _chunks(self) -> Any:
@@ -98,7 +102,7 @@ class Delivered:
 
     @property
     def _keys(self) -> Any:
-        return self._environment["delivered_keys"]
+        return self._environment[HOLDERS]
 
     def ledger(self, txn: Any, sync_id: SyncId) -> Ledger:
         """Return what is known of a sync's rows as a whole."""
@@ -133,7 +137,7 @@ class Delivered:
             row = txn.get(key, db=self._rows)
             if row is not None:
                 self._forget_number(touched, ledger, row)
-                self._put(txn, touched, ledger, key, entry._replace(key=_key_of(row)))
+                self._put(txn, touched, ledger, key, entry, row[ROW.size :])
                 matched += 1
         touched.flush()
         return matched
@@ -145,19 +149,20 @@ class Delivered:
         ledger, touched = self.ledger(txn, sync_id), _Chunks(self._chunks, txn, sync_id)
         added = removed = 0
         for customer_id in removes:
-            row = txn.pop(_row_key(sync_id, customer_id), db=self._rows)
+            key = _row_key(sync_id, customer_id)
+            row = txn.pop(key, db=self._rows)
             if row is not None:
                 self._forget_number(touched, ledger, row)
-                self._count_holder(txn, sync_id, _key_of(row), -1)
+                self._count_holder(txn, sync_id, key_of(self._cover, key, row), -1)
                 removed += 1
         for entry in adds:
             key = _row_key(sync_id, entry.customer_id)
             row = txn.get(key, db=self._rows)
             if row is not None:
                 self._forget_number(touched, ledger, row)
-                self._count_holder(txn, sync_id, _key_of(row), -1)
+                self._count_holder(txn, sync_id, key_of(self._cover, key, row), -1)
             self._count_holder(txn, sync_id, entry.key, 1)
-            self._put(txn, touched, ledger, key, entry)
+            self._put(txn, touched, ledger, key, entry, seal_key(self._cover, key, entry.key))
             added += row is None
         touched.flush()
         rows = ledger.rows + added - removed
@@ -174,9 +179,10 @@ class Delivered:
         """Return the keys that were uploaded for those of these customers who have been delivered."""
         found: dict[str, bytes] = {}
         for customer_id in customer_ids:
-            row = txn.get(_row_key(sync_id, customer_id), db=self._rows)
+            key = _row_key(sync_id, customer_id)
+            row = txn.get(key, db=self._rows)
             if row is not None:
-                found[customer_id] = _key_of(row)
+                found[customer_id] = key_of(self._cover, key, row)
         return found
 
     def rows(self, txn: Any, sync_id: SyncId, after: str) -> Iterator[str]:
@@ -188,13 +194,14 @@ class Delivered:
 
     def find(self, txn: Any, sync_id: SyncId, customer_id: str) -> Entry | None:
         """Return a delivered customer, None for one who is not, or whose number is stale."""
-        ledger, row = self.ledger(txn, sync_id), txn.get(_row_key(sync_id, customer_id), db=self._rows)
+        key = _row_key(sync_id, customer_id)
+        ledger, row = self.ledger(txn, sync_id), txn.get(key, db=self._rows)
         if row is None:
             return None
         generation, index, number = ROW.unpack_from(row)
         if generation != ledger.generation:
             return None
-        return Entry(customer_id, ledger.shards[index], number, _key_of(row))
+        return Entry(customer_id, ledger.shards[index], number, key_of(self._cover, key, row))
 
     def find_removed(self, txn: Any, sync_id: SyncId, gone: Numbers, after: bytes, most: int) -> Found:
         """Return up to `most` customers behind key `after` whose row is stale or has a number in `gone`.
@@ -208,7 +215,7 @@ class Delivered:
         for key, value in _within(txn, self._rows, prefix, after + b"\0" if after else b""):
             generation, index, number = ROW.unpack_from(value)
             if generation != ledger.generation or number in wanted[index]:
-                found.append(Removal(key[len(prefix) :].decode(), _key_of(value)))
+                found.append(Removal(key[len(prefix) :].decode(), key_of(self._cover, key, value)))
                 if len(found) == most:
                     return Found(found, bytes(key))
         return Found(found, None)
@@ -232,9 +239,11 @@ class Delivered:
         self._delete(txn, self._keys, sync_id)
         txn.delete(sync_id.encode(), db=self._ledgers)
 
-    def _put(self, txn: Any, touched: "_Chunks", ledger: Ledger, key: bytes, entry: Entry) -> None:
+    def _put(
+        self, txn: Any, touched: "_Chunks", ledger: Ledger, key: bytes, entry: Entry, sealed: bytes
+    ) -> None:
         index = ledger.shards.index(entry.shard)
-        txn.put(key, ROW.pack(ledger.generation, index, entry.number) + entry.key, db=self._rows)
+        txn.put(key, ROW.pack(ledger.generation, index, entry.number) + sealed, db=self._rows)
         touched[index, entry.number].add(entry.number)
 
     def _forget_number(self, touched: "_Chunks", ledger: Ledger, row: bytes) -> None:
@@ -243,17 +252,20 @@ class Delivered:
             touched[index, number].discard(number)
 
     def _holders(self, txn: Any, sync_id: SyncId, key: bytes) -> int:
-        found = txn.get(_holder_key(sync_id, key), db=self._keys)
-        return int(HOLDERS.unpack(found)[0]) if found else 0
+        found = txn.get(self._holder_key(sync_id, key), db=self._keys)
+        return int(COUNT.unpack(found)[0]) if found else 0
 
     def _count_holder(self, txn: Any, sync_id: SyncId, key: bytes, change: int) -> None:
         if not key:
             return
         holders = self._holders(txn, sync_id, key) + change
         if holders > 0:
-            txn.put(_holder_key(sync_id, key), HOLDERS.pack(holders), db=self._keys)
+            txn.put(self._holder_key(sync_id, key), COUNT.pack(holders), db=self._keys)
         else:
-            txn.delete(_holder_key(sync_id, key), db=self._keys)
+            txn.delete(self._holder_key(sync_id, key), db=self._keys)
+
+    def _holder_key(self, sync_id: SyncId, key: bytes) -> bytes:
+        return sync_id.encode() + self._vault.digest(key)
 
     def _keep(self, txn: Any, sync_id: SyncId, ledger: Ledger) -> None:
         txn.put(sync_id.encode(), msgspec.msgpack.encode(ledger), db=self._ledgers)
@@ -298,12 +310,32 @@ def _row_key(sync_id: SyncId, customer_id: str) -> bytes:
     return sync_id.encode() + customer_id.encode()
 
 
-def _key_of(row: bytes) -> bytes:
-    return bytes(row[ROW.size :])
+def seal_key(cover: Cover, row_key: bytes, key: bytes) -> bytes:
+    """Return what stands behind a row for the key that was uploaded; nothing for no key."""
+    return cover.seal(key, row_key) if key else b""
 
 
-def _holder_key(sync_id: SyncId, key: bytes) -> bytes:
-    return sync_id.encode() + hashlib.blake2b(key, digest_size=KEY_DIGEST_BYTES).digest()
+def key_of(cover: Cover, row_key: bytes, row: bytes) -> bytes:
+    """Return the key in a row. Raises `libs.storage.checked.DamagedRecordError`."""
+    sealed = bytes(row[ROW.size :])
+    return cover.open(sealed, bytes(row_key)) if sealed else b""
+
+
+def recover(environment: Environment, txn: Any, before: Vault | None, after: Vault) -> None:
+    """Seal the keys of all rows by another vault, and count by its digests who has which."""
+    bare, sealed = covering(before, ROWS), covering(after, ROWS)
+    counts: Counter[bytes] = Counter()
+    for sync_id, _ in list(scan(txn, environment["ledgers"])):
+        for row_key, row in records_in_turn(txn, environment[ROWS], sync_id):
+            if not row_key.startswith(sync_id):
+                break
+            key = key_of(bare, row_key, row)
+            txn.put(row_key, row[: ROW.size] + seal_key(sealed, row_key, key), db=environment[ROWS])
+            counts[sync_id + after.digest(key)] += bool(key)
+    txn.drop(environment[HOLDERS], delete=False)
+    for holder, count in counts.items():
+        if count:
+            txn.put(holder, COUNT.pack(count), db=environment[HOLDERS])
 
 
 def _within(txn: Any, table: Any, prefix: bytes, start: bytes = b"") -> Iterable[tuple[bytes, bytes]]:

@@ -4,7 +4,7 @@ The page under way is kept whole: a run that is cut off sends it again as it was
 in the transaction that notes what became of it. Where its run ends without knowing that (a time-out, retries used
 up, cancelled while the service was down), one row is kept for every customer of it, who may have been added or
 removed or not. Additions: the next run adds again who is still a member, and takes off who is not. Removals: who
-has become a member again meanwhile is added again.
+has become a member again meanwhile is added again. Records are sealed: a page shows profiles.
 """
 
 from collections.abc import Iterable
@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from libs.storage.cover import covering
 from libs.storage.environment import Environment, scan
+from libs.storage.vault import Vault
 from services.sync.delivered import Entry, Removal
 from services.sync.model import SyncId
 from services.sync.plans import Draft
 
-TABLES = ("in_flight", "pages")
+CUSTOMERS, PAGES = TABLES = ("in_flight", "pages")
 
 
 class Sent(NamedTuple):
@@ -49,29 +51,32 @@ class SentPage(msgspec.Struct, frozen=True):
 
 
 class InFlight:
-    """What is under way of every sync in one environment."""
+    """What is under way of every sync in one environment, sealed by a vault."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, vault: Vault) -> None:
         self._environment = environment
+        self._customers_cover, self._pages_cover = covering(vault, CUSTOMERS), covering(vault, PAGES)
 
     @property
     def _table(self) -> Any:
-        return self._environment["in_flight"]
+        return self._environment[CUSTOMERS]
 
     @property
     def _pages(self) -> Any:
-        return self._environment["pages"]
+        return self._environment[PAGES]
 
     # The page under way
 
     def begin_page(self, txn: Any, sync_id: SyncId, page: SentPage) -> None:
         """Note that a page is about to be sent."""
-        txn.put(sync_id.encode(), msgspec.msgpack.encode(page), db=self._pages)
+        key = sync_id.encode()
+        txn.put(key, self._pages_cover.seal(msgspec.msgpack.encode(page), key), db=self._pages)
 
     def page(self, txn: Any, sync_id: SyncId) -> SentPage | None:
         """Return the page that was under way when the run was cut off, None where there was none."""
-        found = txn.get(sync_id.encode(), db=self._pages)
-        return msgspec.msgpack.decode(found, type=SentPage) if found else None
+        key = sync_id.encode()
+        found = txn.get(key, db=self._pages)
+        return msgspec.msgpack.decode(self._pages_cover.open(found, key), type=SentPage) if found else None
 
     def end_page(self, txn: Any, sync_id: SyncId) -> None:
         """Note that it is known what became of the page."""
@@ -95,7 +100,7 @@ class InFlight:
         """Note that nobody knows what became of these."""
         for sent in customers:
             key = sync_id.encode() + sent.entry.customer_id.encode()
-            txn.put(key, msgspec.msgpack.encode(sent), db=self._table)
+            txn.put(key, self._customers_cover.seal(msgspec.msgpack.encode(sent), key), db=self._table)
 
     def end(self, txn: Any, sync_id: SyncId, customer_ids: Iterable[str]) -> None:
         """Note that it is known what became of these."""
@@ -108,7 +113,7 @@ class InFlight:
         for key, value in scan(txn, self._table, prefix):
             if not key.startswith(prefix):
                 break
-            found.append(msgspec.msgpack.decode(value, type=Sent))
+            found.append(msgspec.msgpack.decode(self._customers_cover.open(value, key), type=Sent))
         return found
 
     def drop(self, txn: Any, sync_id: SyncId) -> None:

@@ -3,7 +3,8 @@
 A plan is written before anything is sent and does not change. The place moves in the transaction that notes an
 acknowledged page, so that a run which is cut off goes on behind that page, under the same plan and the same page
 numbers. One of each for every sync with a run under way. A run that puts the full set in place of what was there
-also keeps whom the destination has taken so far (`staged`), to be noted as delivered at once at the end.
+also keeps whom the destination has taken so far (`staged`), to be noted as delivered at once at the end. Plans and
+those staged are sealed, as they have keys that were uploaded.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,14 +14,16 @@ from typing import Any
 import msgspec
 from pyroaring import BitMap
 
+from libs.storage.cover import covering
 from libs.storage.environment import Environment, scan
+from libs.storage.vault import Vault
 from services.sync.delivered import Entry, Removal
 from services.sync.destinations.base import Addition
 from services.sync.diff import size
 from services.sync.members import MemberSet
 from services.sync.model import Mode, RunId, SyncId
 
-TABLES = ("plans", "places", "staged")
+PLANS, PLACES, STAGED = TABLES = ("plans", "places", "staged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +129,23 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class Plans:
-    """The plans of the runs under way in one environment."""
+    """The plans of the runs under way in one environment, sealed by a vault."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, vault: Vault) -> None:
         self._environment = environment
+        self._plans_cover, self._staged_cover = covering(vault, PLANS), covering(vault, STAGED)
 
     @property
     def _plans(self) -> Any:
-        return self._environment["plans"]
+        return self._environment[PLANS]
 
     @property
     def _places(self) -> Any:
-        return self._environment["places"]
+        return self._environment[PLACES]
 
     @property
     def _staged(self) -> Any:
-        return self._environment["staged"]
+        return self._environment[STAGED]
 
     def begin(self, txn: Any, sync_id: SyncId, run_id: RunId, plan: Plan) -> None:
         """Keep the plan of a run that has just been made."""
@@ -164,12 +168,14 @@ class Plans:
             plan.updates,
             plan.keying,
         )
-        txn.put(sync_id.encode(), msgspec.msgpack.encode(kept), db=self._plans)
+        key = sync_id.encode()
+        txn.put(key, self._plans_cover.seal(msgspec.msgpack.encode(kept), key), db=self._plans)
 
     def find(self, txn: Any, sync_id: SyncId, run_id: RunId) -> Plan | None:
         """Return the plan of a run, None where it was cut off before it had one."""
-        found = txn.get(sync_id.encode(), db=self._plans)
-        kept = msgspec.msgpack.decode(found, type=_Kept) if found else None
+        key = sync_id.encode()
+        found = txn.get(key, db=self._plans)
+        kept = msgspec.msgpack.decode(self._plans_cover.open(found, key), type=_Kept) if found else None
         if kept is None or kept.run_id != run_id:
             return None
         numbers = _unpacked(kept.numbers)
@@ -211,7 +217,7 @@ class Plans:
         """Note customers whom the destination has taken for the full set."""
         for entry in entries:
             key = sync_id.encode() + entry.customer_id.encode()
-            txn.put(key, msgspec.msgpack.encode(entry), db=self._staged)
+            txn.put(key, self._staged_cover.seal(msgspec.msgpack.encode(entry), key), db=self._staged)
 
     def staged(self, txn: Any, sync_id: SyncId) -> Iterator[Entry]:
         """Yield the customers of the full set, by customer id."""
@@ -219,7 +225,7 @@ class Plans:
         for key, value in scan(txn, self._staged, prefix):
             if not key.startswith(prefix):
                 return
-            yield msgspec.msgpack.decode(value, type=Entry)
+            yield msgspec.msgpack.decode(self._staged_cover.open(value, key), type=Entry)
 
     def is_staged(self, txn: Any, sync_id: SyncId, customer_id: str) -> bool:
         """Return whether a customer is in the full set."""

@@ -2,8 +2,8 @@
 
 Members who cannot be matched or were refused are *left out*: one bitmap of their numbers for each reason, which
 means something in one epoch. The plan of a run leaves them out until their profiles change. Beside them stands one
-row for every customer refused, with a digest of the key that was refused: who changed otherwise, or was given
-another number, is not sent under the same key again.
+row for every customer refused, sealed, with a digest of the key that was refused: who changed otherwise, or was
+given another number, is not sent under the same key again.
 """
 
 import hashlib
@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 from pyroaring import BitMap
 
+from libs.storage.cover import covering
 from libs.storage.environment import Environment, scan
+from libs.storage.vault import Vault
 from services.sync.delivered import Entry
 from services.sync.diff import Numbers, intersect, subtract, unite
 from services.sync.model import SyncId
 
-TABLES = ("refusals", "left_out")
+ROWS, LEFT_OUT = TABLES = ("refusals", "left_out")
 DIGEST_BYTES = 16
 
 
@@ -37,18 +39,19 @@ class _LeftOut(msgspec.Struct, frozen=True):
 
 
 class Refusals:
-    """The refused and unmatched customers of every sync in one environment."""
+    """The refused and unmatched customers of every sync in one environment, rows sealed by a vault."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, vault: Vault) -> None:
         self._environment = environment
+        self._cover = covering(vault, ROWS)
 
     @property
     def _rows(self) -> Any:
-        return self._environment["refusals"]
+        return self._environment[ROWS]
 
     @property
     def _left_out(self) -> Any:
-        return self._environment["left_out"]
+        return self._environment[LEFT_OUT]
 
     # Refused keys
 
@@ -56,9 +59,10 @@ class Refusals:
         """Return which of these customers were refused with these keys, and why. An empty key says nothing."""
         found: dict[str, str] = {}
         for customer_id, key in keys.items():
-            row = txn.get(_row_key(sync_id, customer_id), db=self._rows) if key else None
+            row_key = _row_key(sync_id, customer_id)
+            row = txn.get(row_key, db=self._rows) if key else None
             if row is not None:
-                refusal = msgspec.msgpack.decode(row, type=Refusal)
+                refusal = msgspec.msgpack.decode(self._cover.open(row, row_key), type=Refusal)
                 if refusal.digest == _digest(key):
                     found[customer_id] = refusal.reason
         return found
@@ -67,7 +71,8 @@ class Refusals:
         """Note (customer with the key sent, reason) that were refused, or still stand refused."""
         for entry, reason in refused:
             row = msgspec.msgpack.encode(Refusal(reason, _digest(entry.key), entry.shard, entry.number))
-            txn.put(_row_key(sync_id, entry.customer_id), row, db=self._rows)
+            key = _row_key(sync_id, entry.customer_id)
+            txn.put(key, self._cover.seal(row, key), db=self._rows)
 
     # Numbers
 
@@ -99,7 +104,7 @@ class Refusals:
             self._keep(txn, sync_id, epoch, reason, intersect(numbers, members))
         stale = []
         for key, value in _within(txn, self._rows, sync_id):
-            row = msgspec.msgpack.decode(value, type=Refusal)
+            row = msgspec.msgpack.decode(self._cover.open(value, key), type=Refusal)
             still = left_out.get(row.reason, {}).get(row.shard, BitMap())
             if row.number not in still or row.number not in members.get(row.shard, ()):
                 stale.append(bytes(key))

@@ -1,8 +1,9 @@
-"""How are the secrets of destinations kept? Their settings as a whole are sealed, each bound to its destination.
+"""What of syncs is sealed, and how does that come about? Settings of destinations, and all that comes of profiles.
 
 An access token, a signing secret, and the URL of a webhook, which may be a secret itself, so never reach the disk as
-they are. A store of an older version is sealed when it is opened, and its file written anew. Neighbours:
-`libs.storage.vault`, `services.sync.store`.
+they are; nor do pages under way, which show profiles, or the keys that were made of profiles. All of it is bound to
+the record it stands in. A store of an older version is sealed when it is opened, and its file written anew.
+Neighbours: `libs.storage.vault`, `services.sync.store`.
 """
 
 from collections.abc import Iterable
@@ -11,16 +12,20 @@ from typing import Any
 import msgspec
 
 from libs.storage import vault
-from libs.storage.environment import Environment, scan
+from libs.storage.cover import covering
+from libs.storage.environment import Environment, records_in_turn
 from libs.storage.master_key import MasterKey, Masters
 from libs.storage.vault import Vault
+from services.sync import delivered, in_flight, plans, refusals
 from services.sync.model import Destination, DestinationId, Settings
 
-SEALED_VERSION = 2
-"""The format since which settings are sealed."""
+VERSION = 3
+"""The format since which all that comes of profiles is sealed; settings of destinations are since 2."""
 REWRITE_DUE = b"rewrite_due"
 """Set in the transaction after which bytes of what it replaced are still in the file."""
 TABLE = "destinations"
+SEALED_TABLES = (*in_flight.TABLES, plans.PLANS, plans.STAGED, refusals.ROWS)
+"""The tables whose values are sealed whole."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -47,7 +52,7 @@ def encode(destination: Destination, by: Vault) -> bytes:
 
 
 def decode(record: bytes, by: Vault) -> Destination:
-    """Read a destination. Raises `libs.storage.environment.Damaged` where its settings do not open."""
+    """Read a destination. Raises `libs.storage.checked.DamagedRecordError` where its settings do not open."""
     kept = msgspec.msgpack.decode(record, type=Kept)
     settings = by.open(kept.settings, kept.destination_id.encode())
     return Destination(
@@ -60,19 +65,19 @@ def decode(record: bytes, by: Vault) -> Destination:
 
 
 def unlock(environment: Environment, masters: Masters) -> Vault:
-    """Return the vault of a store, sealing one that is not sealed yet.
+    """Return the vault of a store; what an older version did not seal is sealed now.
 
     Raises `libs.storage.master_key.KeyFault`; nothing is changed then.
     """
     with environment.read() as txn:
         sealed_by = vault.sealed_by(environment, txn)
-    if sealed_by is None:
-        master = masters.ensure()
+    master = masters.ensure() if sealed_by is None else masters.present()
+    if sealed_by is None or environment.found_version < VERSION:
         with environment.write() as txn:
-            opened = _seal_all(environment, txn, master)
+            opened = _seal_all(environment, txn, sealed_by, master)
     else:
         with environment.read() as txn:
-            opened = vault.open_vault(environment, txn, masters.present())
+            opened = vault.open_vault(environment, txn, master)
     finish(environment)
     return opened
 
@@ -86,14 +91,15 @@ def rotate(environment: Environment, known: Iterable[MasterKey], new: MasterKey)
         sealed_by = vault.sealed_by(environment, txn)
         if sealed_by == new.key_id:
             return False
-        if sealed_by is None:
-            _seal_all(environment, txn, new)
+        if sealed_by is None or environment.found_version < VERSION:
+            at_hand = new if sealed_by is None else vault.pick(known, sealed_by)
+            before = _seal_all(environment, txn, sealed_by, at_hand)
         else:
-            old = {key.key_id: key for key in known}
-            before = vault.open_vault(environment, txn, old.get(sealed_by) or next(iter(old.values()), None))
+            before = vault.open_vault(environment, txn, vault.pick(known, sealed_by))
+        if sealed_by is not None:
             after = vault.make_vault(environment, txn, new)
-            for key, record in list(scan(txn, environment[TABLE])):
-                txn.put(key, encode(decode(record, before), after), db=environment[TABLE])
+            _seal_destinations(environment, txn, before, after)
+            _recover(environment, txn, before, after)
             txn.put(REWRITE_DUE, b"1", db=environment.meta)
     finish(environment)
     return True
@@ -109,12 +115,31 @@ def finish(environment: Environment) -> None:
             txn.delete(REWRITE_DUE, db=environment.meta)
 
 
-def _seal_all(environment: Environment, txn: Any, master: MasterKey) -> Vault:
-    """Seal a store that an older version wrote, or a new one."""
-    made = vault.make_vault(environment, txn, master)
-    for key, record in list(scan(txn, environment[TABLE])):
-        destination = msgspec.msgpack.decode(record, type=Destination)
-        txn.put(key, encode(destination, made), db=environment[TABLE])
+def _seal_all(environment: Environment, txn: Any, sealed_by: str | None, master: MasterKey | None) -> Vault:
+    """Seal what a store holds that an older version wrote, or a new one: all, or what is not sealed yet."""
+    if sealed_by is None:
+        assert master is not None
+        made = vault.make_vault(environment, txn, master)
+        _seal_destinations(environment, txn, None, made)
+    else:
+        made = vault.open_vault(environment, txn, master)
+    _recover(environment, txn, None, made)
+    if environment.found_version < VERSION:
         txn.put(REWRITE_DUE, b"1", db=environment.meta)
     environment.set_format(txn)
     return made
+
+
+def _seal_destinations(environment: Environment, txn: Any, before: Vault | None, after: Vault) -> None:
+    for key, record in records_in_turn(txn, environment[TABLE]):
+        bare = decode(record, before) if before else msgspec.msgpack.decode(record, type=Destination)
+        txn.put(key, encode(bare, after), db=environment[TABLE])
+
+
+def _recover(environment: Environment, txn: Any, before: Vault | None, after: Vault) -> None:
+    """Put all that comes of profiles under another vault."""
+    delivered.recover(environment, txn, before, after)
+    for name in SEALED_TABLES:
+        bare, sealed = covering(before, name), covering(after, name)
+        for key, record in records_in_turn(txn, environment[name]):
+            txn.put(key, sealed.seal(bare.open(record, key), key), db=environment[name])

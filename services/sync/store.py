@@ -24,7 +24,7 @@ from libs.storage.master_key import Masters
 from services.sync import delivered, in_flight, plans, refusals, sealing
 from services.sync.model import Destination, DestinationId, Run, RunId, RunState, Sync, SyncId
 
-VERSION = sealing.SEALED_VERSION
+VERSION = sealing.VERSION
 TABLES = (
     "destinations",
     "destination_names",
@@ -52,14 +52,21 @@ THREADS = 4
 T = TypeVar("T")
 
 
-def open_environment(data_dir: Path) -> Environment:
+def open_environment(data_dir: Path, *, readonly: bool = False) -> Environment:
     """Open the environment in a data directory, as yet locked. Raises `StorageError`."""
-    folder = data_dir / "sync"
-    return Environment(folder, "syncs", VERSION, TABLES, map_bytes=SMALL_MAP_BYTES, personal=PERSONAL)
+    return Environment(
+        data_dir / "sync",
+        "syncs",
+        VERSION,
+        TABLES,
+        readonly=readonly,
+        map_bytes=SMALL_MAP_BYTES,
+        personal=PERSONAL,
+    )
 
 
 class Store:
-    """The environment of the sync service, whose secrets are sealed by a master key.
+    """The environment of the sync service. Secrets, and what comes of profiles, are sealed by a master key.
 
     Without `masters` that is the one kept in `data_dir`, made where there is none. Raises
     `libs.storage.environment.StorageError`.
@@ -72,10 +79,10 @@ class Store:
         except BaseException:
             self.environment.close()
             raise
-        self.delivered = delivered.Delivered(self.environment)
-        self.in_flight = in_flight.InFlight(self.environment)
-        self.plans = plans.Plans(self.environment)
-        self.refusals = refusals.Refusals(self.environment)
+        self.delivered = delivered.Delivered(self.environment, self._vault)
+        self.in_flight = in_flight.InFlight(self.environment, self._vault)
+        self.plans = plans.Plans(self.environment, self._vault)
+        self.refusals = refusals.Refusals(self.environment, self._vault)
         self.requests = requests.RequestIds(self.environment)
         self._threads = ThreadPoolExecutor(THREADS, "sync-store")
 

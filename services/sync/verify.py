@@ -1,8 +1,8 @@
 """Is what sync knows what was written? Every record, and whether rows, counts, names and runs fit one another.
 
 Rows of delivered customers have no checksum of their own: they are counted against the ledger of their sync, and
-each must name a shard that the ledger has. Settings of destinations are sealed, which shows damage when they are
-opened; here nothing is opened.
+each must name a shard that the ledger has. What is sealed shows damage when it is opened: it is, where the key is
+given.
 """
 
 from collections import Counter
@@ -13,22 +13,27 @@ from typing import Any
 import msgspec
 from pyroaring import BitMap
 
+from libs.storage.cover import covering
 from libs.storage.environment import Environment
+from libs.storage.master_key import MasterKey
 from libs.storage.verify import Records, Step, TableCheck
 from services.sync import plans, sealing
-from services.sync.delivered import CHUNK, HOLDERS, KEY_DIGEST_BYTES, ROW, Entry, Ledger
+from services.sync.delivered import CHUNK, COUNT, KEY_DIGEST_BYTES, ROW, ROWS, Entry, Ledger, key_of
 from services.sync.in_flight import Sent, SentPage
 from services.sync.model import Run, Sync
 from services.sync.refusals import Refusal
 from services.sync.store import COUNTER, TABLES, VERSION
 
 
-def check(folder: Path) -> Iterator[Step]:
-    """Go through the syncs in a folder. Raises `Absent`, `Corrupt`, `StorageError`."""
+def check(folder: Path, master: MasterKey | None) -> Iterator[Step]:
+    """Go through the syncs in a folder. Raises `Absent`, `Corrupt`, `StorageError`.
+
+    Without the `master` key, what is sealed is counted and looked no further into.
+    """
     environment = Environment(folder, "syncs", VERSION, TABLES, readonly=True)
     try:
         with environment.read() as txn:
-            yield from _Syncs(environment, txn).check()
+            yield from _Syncs(environment, txn).check(master)
     finally:
         environment.close()
 
@@ -43,8 +48,9 @@ class _Syncs(TableCheck):
         self._rows: Counter[bytes] = Counter()
         self._id_bytes = 0
 
-    def check(self) -> Iterator[Step]:
+    def check(self, master: MasterKey | None) -> Iterator[Step]:
         """Go through all of them."""
+        yield from self.open_vault(master)
         for name, looking in self._looks().items():
             yield from self.table(name, looking)
         yield from self.counter(COUNTER)
@@ -58,7 +64,7 @@ class _Syncs(TableCheck):
 
     def _looks(self) -> dict[str, Records]:
         return {
-            "destinations": lambda key, value: self._learn("destinations", key, value, sealing.Kept),
+            "destinations": self._destination,
             "destination_names": lambda _, value: self._known("destinations", value),
             "syncs": lambda key, value: self._learn("syncs", key, value, Sync),
             "sync_pairs": lambda _, value: self._known("syncs", value),
@@ -69,12 +75,12 @@ class _Syncs(TableCheck):
             "delivered": self._row,
             "delivered_numbers": self._chunk,
             "delivered_keys": self._holder,
-            "in_flight": self._of_sync(Sent),
-            "pages": self._of_sync(SentPage),
-            "plans": self._of_sync(None),
+            "in_flight": self._of_sync(Sent, "in_flight"),
+            "pages": self._of_sync(SentPage, "pages"),
+            "plans": self._of_sync(Any, "plans"),
             "places": self._of_sync(plans.Place),
-            "staged": self._of_sync(Entry),
-            "refusals": self._of_sync(Refusal),
+            "staged": self._of_sync(Entry, "staged"),
+            "refusals": self._of_sync(Refusal, "refusals"),
         }
 
     def _learn(self, table: str, key: bytes, value: bytes, kind: Any) -> None:
@@ -92,10 +98,19 @@ class _Syncs(TableCheck):
         self._known("syncs", sync_id)
         return sync_id
 
-    def _of_sync(self, kind: Any) -> Records:
+    def _destination(self, key: bytes, value: bytes) -> None:
+        self._learn("destinations", key, value, sealing.Kept)
+        if self.vault:
+            sealing.decode(value, self.vault)
+
+    def _of_sync(self, kind: Any, sealed: str = "") -> Records:
+        """Return what looks at records of syncs; `sealed` is the name of their table where they are."""
+
         def look(key: bytes, value: bytes) -> None:
             self._sync_of(key)
-            msgspec.msgpack.decode(value, type=kind if kind is not None else Any)
+            if not (sealed and self.is_closed):
+                data = covering(self.vault, sealed).open(value, key) if sealed else value
+                msgspec.msgpack.decode(data, type=kind)
 
         return look
 
@@ -120,6 +135,8 @@ class _Syncs(TableCheck):
             generation == ledger.generation and index >= len(ledger.shards)
         ):
             raise ValueError("a delivered customer of a numbering that its sync has not")
+        if self.vault:
+            key_of(covering(self.vault, ROWS), key, value)
 
     def _chunk(self, key: bytes, value: bytes) -> None:
         index, _ = CHUNK.unpack(key[len(self._sync_of(key)) :])
@@ -127,5 +144,5 @@ class _Syncs(TableCheck):
             raise ValueError("a part of a bitmap of no shard, or with nobody in it")
 
     def _holder(self, key: bytes, value: bytes) -> None:
-        if len(key) != len(self._sync_of(key)) + KEY_DIGEST_BYTES or HOLDERS.unpack(value)[0] == 0:
+        if len(key) != len(self._sync_of(key)) + KEY_DIGEST_BYTES or COUNT.unpack(value)[0] == 0:
             raise ValueError("a count of customers of a key, which is none")

@@ -20,6 +20,7 @@ from libs.events import profile as profiles
 from libs.events.block import NOBODY, Block
 from libs.events.dictionary import Dictionary
 from libs.events.log import EventLog, Position
+from libs.events.sealing import PROFILES
 from libs.index import condition
 from libs.index.calendar import Calendar
 from libs.index.condition import NumberRange, OneOf
@@ -30,6 +31,7 @@ from libs.index.plan import EVER, Did
 from libs.index.segment import Segment
 from libs.index.snapshot import Snapshot
 from libs.index.store import Entry
+from libs.storage.master_key import Masters
 from services.cohort.store import CohortStore
 from tests.faults.load import BRANDS, TYPES, Client
 
@@ -47,9 +49,12 @@ class Verdict:
     wrong: list[str]
 
 
-def check(folder: Path, clients: Sequence[Client]) -> Verdict:
-    """Compare the log in a folder, which is changed by that, with what its clients know."""
-    log = EventLog(folder)
+def check(folder: Path, clients: Sequence[Client], data_dir: Path | None = None) -> Verdict:
+    """Compare the log in a folder, which is changed by that, with what its clients know.
+
+    The key of what is sealed is the one kept in `data_dir`.
+    """
+    log = EventLog(folder, masters=Masters(data_dir) if data_dir else None)
     engine = Engine(log, Calendar(ZoneInfo("UTC")), system_clock, writable=True, seal_rows=NEVER_SEALED)
     try:
         lost, doubled, wrong = _events(log, clients)
@@ -115,13 +120,14 @@ def _profiles(log: EventLog, clients: Sequence[Client]) -> tuple[int, list[str]]
     """Count profiles that are older than what was acknowledged, and find such as are half of two upserts."""
     lost, wrong = 0, []
     names = [log.names.find(name) for name in ("city", "score", "member")]
+    table = log.environment[PROFILES]
     with log.environment.read() as txn:
         for client in clients:
             sure, possible = client.profiles(client.acknowledged), client.profiles(client.sent)
             for customer_id in possible:
                 number = log.customers.find(customer_id)
                 owners = np.array([] if number is None else [number], np.uint32)
-                records = profiles.read(txn, log.environment["profiles"], owners).records
+                records = profiles.read(txn, table, owners, log.cover(PROFILES)).records
                 if not records:
                     lost += customer_id in sure
                     continue
@@ -142,7 +148,7 @@ def _dictionaries(log: EventLog) -> list[str]:
     """Find strings that stand twice, and numbers in the log that stand for no string."""
     wrong = []
     for table, dictionary in zip(("customers", "names", "values"), log.dictionaries, strict=True):
-        fresh = Dictionary(log.environment[table])
+        fresh = Dictionary(log.environment[table], cover=dictionary.cover)
         with log.environment.read() as txn:
             fresh.load(txn)
         retired = dictionary._retired | fresh._retired

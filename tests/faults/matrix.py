@@ -2,7 +2,8 @@
 
 Each line is a fault: a server under the load of several clients is killed at that step (or fails there, or runs
 out of room), its data directory is compared with what the clients were told, and it is started again, as often
-as asked for. Everything in the table but the times tried and the recovery must be 0.
+as asked for. Everything in the table but the times tried and the recovery must be 0. Half-way servers are told to
+encrypt profiles, so that what was there is sealed, and the rest happens to a log that is.
 
     python -m tests.faults.matrix [--times 20] [--only STEP,…] [--kinds kill,error,full,any] [--seed 1]
 """
@@ -35,6 +36,9 @@ OFTEN = ("dictionary", "profile", "block", "request", "commit", "committed", "an
 ELSEWHERE = ("delivered", "delivered.committed", "wipe.renewed")
 """Steps of the sync service: `tests/faults/test_sync_kill.py` and `make faults-sync` have them, and
 `tests/unit/storage/test_renew.py` has what becomes of its tables where a wipe is cut off."""
+ENCRYPT = "--encrypt-profiles"
+STARTING = "encrypt"
+"""A step of the start: an error there is said, and the server does not start (`tests/unit/test_sealed_log.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,9 @@ class Fault:
             return ""
         first = chance.randint(1, 40 if self.step in OFTEN else 4)
         if self.step.startswith(("merge", "compact", "wipe", "erasure")):
-            first = chance.randint(1, 2) if self.step != "merge.process" else 1
+            first = chance.randint(1, 2)
+        if self.step in ("merge.process", STARTING):
+            first = 1
         times = "" if self.kind == "kill" else f"*{chance.randint(1, 6)}"
         return f"{self.step}={self.kind}@{first}{times}"
 
@@ -86,6 +92,7 @@ def faults(kinds: Sequence[str], only: Sequence[str] = ()) -> list[Fault]:
     """Return the lines of the table."""
     steps = [step for step in failpoints.POINTS if step not in ELSEWHERE and (not only or step in only)]
     made = [Fault(kind, step) for kind in kinds if kind != "any" for step in steps]
+    made = [fault for fault in made if fault.step != STARTING or fault.kind == "kill"]
     return [*([Fault("any")] if "any" in kinds else []), *made]
 
 
@@ -93,12 +100,15 @@ def try_fault(fault: Fault, times: int, folder: Path, chance: random.Random) -> 
     """Kill a server again and again on one data directory, and compare each time. Raises where it cannot serve."""
     line, clients = Line(fault), [Client(str(number)) for number in range(CLIENTS)]
     data, copy = folder / "data", folder / "copy"
+    if fault.step == STARTING:  # so that there is something to be sealed
+        run(Fault("any"), data, clients, chance, Line(fault))
     while line.tried < times and line.clean:
         line.tried += 1
-        line.reached += run(fault, data, clients, chance, line)
+        encrypt = fault.step == STARTING or line.tried > times // 2
+        line.reached += run(fault, data, clients, chance, line, *[ENCRYPT] * encrypt)
         # A merge in a process of its own outlives the server, and its unfinished file goes while we copy.
         shutil.copytree(data / "events" / "default", copy, ignore=shutil.ignore_patterns("*.tmp"))
-        line.note(check(copy, clients))
+        line.note(check(copy, clients, data))
         shutil.rmtree(copy)
         shutil.copytree(data / "cohort", copy)
         line.wrong += check_cohorts(copy, clients)
@@ -108,9 +118,11 @@ def try_fault(fault: Fault, times: int, folder: Path, chance: random.Random) -> 
     return line
 
 
-def run(fault: Fault, data: Path, clients: Sequence[Client], chance: random.Random, line: Line) -> bool:
+def run(
+    fault: Fault, data: Path, clients: Sequence[Client], chance: random.Random, line: Line, *options: str
+) -> bool:
     """Serve under load until the server has died; say whether the fault was met."""
-    with Server(data, fault.armed(chance)) as server:
+    with Server(data, fault.armed(chance), *options) as server:
         if not server.served:
             return True
         line.recovery.append(server.started)
@@ -142,11 +154,12 @@ def watch(fault: Fault, server: Server, clients: Sequence[Client], chance: rando
 
 def repeat(data: Path, clients: Sequence[Client], line: Line) -> None:
     """Send all that has ids again, which adds nothing; end in order; and compare what an orderly end has written."""
-    with Server(data) as server:
+    with Server(data, "", ENCRYPT) as server:
+        line.recovery.append(server.started)
         load.repeat(server.target, clients)
         if code := server.terminate():
             line.wrong.append(f"an orderly end gave {code}")
-    line.note(check(data / "events" / "default", clients))
+    line.note(check(data / "events" / "default", clients, data))
 
 
 def table(lines: Sequence[Line]) -> str:

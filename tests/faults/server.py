@@ -16,15 +16,20 @@ START_SECONDS = 60
 
 
 class Server:
-    """An embedded server over a data directory; `target` is where it listens, `started` the seconds that took."""
+    """An embedded server over a data directory; `target` is where it listens, `started` the seconds that took.
 
-    def __init__(self, data: Path, armed: str = "", *, module: str = "tests.faults.small") -> None:
+    `options` are further ones of `cohort serve`.
+    """
+
+    def __init__(
+        self, data: Path, armed: str = "", *options: str, module: str = "tests.faults.small"
+    ) -> None:
         inherited = {name: value for name, value in os.environ.items() if name != "COHORT_API_KEY"}
         began = time.monotonic()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process; not on the disk under test
         command = [sys.executable, "-m", module, "serve", "--data-dir", str(data)]
         self._process = subprocess.Popen(
-            [*command, "--listen", "127.0.0.1:0", "--insecure"],
+            [*command, "--listen", "127.0.0.1:0", "--insecure", *options],
             cwd=ROOT,
             env={**inherited, "PYTHONPATH": str(ROOT), VARIABLE: armed},
             stdout=subprocess.PIPE,

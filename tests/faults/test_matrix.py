@@ -7,10 +7,10 @@ from pathlib import Path
 from libs import failpoints
 from tests.faults.check import check, check_cohorts
 from tests.faults.load import Client
-from tests.faults.matrix import Fault, Line, repeat, run, try_fault
+from tests.faults.matrix import ENCRYPT, Fault, Line, repeat, run, try_fault
 
 ROOT = Path(__file__).parents[2]
-SHORT = ("committed", "segment", "file.half")
+SHORT = ("committed", "encrypt", "segment", "file.half")
 
 
 def test_every_step_has_its_place_in_the_code_and_no_other_is_named() -> None:
@@ -26,7 +26,7 @@ def test_a_server_killed_at_one_step_after_another_loses_and_doubles_nothing(tmp
     clients = [Client(str(number)) for number in range(3)]
     for step in SHORT:
         line = Line(Fault("kill", step))
-        assert run(line.fault, tmp_path / "data", clients, chance, line)
+        assert run(line.fault, tmp_path / "data", clients, chance, line, *[ENCRYPT] * (step != SHORT[0]))
     repeat(tmp_path / "data", clients, line)
     assert (line.lost, line.doubled, line.wrong) == (0, 0, [])
 

@@ -9,7 +9,6 @@ import grpc
 import pytest
 
 from libs.events import log as event_log
-from libs.storage.environment import Environment
 from tests.contract.harness import did, event, test_of
 from tests.integration.processes import connected, serve, serve_one, started
 
@@ -105,9 +104,9 @@ def test_a_restart_keeps_everything_and_a_second_server_is_refused(start: Any, t
 
 def test_data_of_a_newer_version_is_refused_in_one_line(start: Any, tmp_path: Path) -> None:
     start(*serve(tmp_path)).listening().terminate()
-    environment = Environment(tmp_path / "events" / "default", "event log", 1, event_log.TABLES)
+    environment = event_log.open_environment(tmp_path / "events" / "default")
     with environment.write() as txn:
-        txn.put(b"format", b"2", db=environment.meta)
+        txn.put(b"format", b"%d" % (event_log.VERSION + 1), db=environment.meta)
     environment.close()
     for arguments in (serve(tmp_path), serve_one("ingest", tmp_path), serve_one("cohort", tmp_path)):
         code, out, errors = start(*arguments).ended()

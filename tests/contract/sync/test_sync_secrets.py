@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from libs.cli.main import app
+from libs.errors import Corrupt
 from libs.storage import master_key
 from libs.storage.environment import Environment
 from libs.storage.master_key import KeyFault, Masters
@@ -212,6 +213,6 @@ def test_settings_moved_to_another_destination_do_not_open(tmp_path: Path) -> No
         two = msgspec.msgpack.decode(txn.get(b"dst_1", db=table), type=sealing.Kept)
         swapped = msgspec.structs.replace(one, settings=two.settings)
         txn.put(b"dst_0", msgspec.msgpack.encode(swapped), db=table)
-    with opened.read() as txn, pytest.raises(Exception, match="was changed, moved"):
+    with pytest.raises(Corrupt, match="changed, moved"), opened.read() as txn:
         opened.destination(txn, "dst_0")
     opened.environment.close()

@@ -85,7 +85,7 @@ def test_a_reader_sees_commits_of_the_writer_with_their_strings(tmp_path: Path) 
         fresh.environment = events.environment
         for name in ("customers", "names", "values"):
             setattr(fresh, name, type(events.customers)(events.environment[name]))
-        fresh._readonly = True
+        fresh._readonly, fresh._data_key, fresh._vault = True, None, None
         fresh._checked = set()
         assert [each.revision for gulp in fresh.changes(Position()) for each in gulp.blocks] == [1]
         assert fresh.customers.strings([0]) == ["c0"]
@@ -141,7 +141,7 @@ def test_two_logs_have_tokens_of_their_own(tmp_path: Path) -> None:
 
 def overwrite(folder: Path, place: int, value: int) -> None:
     """Change one byte of the first block of a closed log."""
-    environment = Environment(folder, "event log", log.VERSION, log.TABLES)
+    environment = log.open_environment(folder)
     with environment.write() as txn:
         key = join_key(0, 1)
         data = bytearray(txn.get(key, db=environment["blocks"]))

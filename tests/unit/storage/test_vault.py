@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from libs.storage import master_key, vault
-from libs.storage.environment import Damaged, Environment
+from libs.storage.checked import DamagedRecordError
+from libs.storage.environment import Environment
 from libs.storage.master_key import KeyFault, MasterKey
 from libs.storage.vault import Vault
 
@@ -40,19 +42,41 @@ def test_every_changed_byte_is_noticed() -> None:
     for place in range(len(sealed)):
         changed = bytearray(sealed)
         changed[place] ^= 1
-        with pytest.raises(Damaged):
+        with pytest.raises(DamagedRecordError):
             by.open(bytes(changed), b"1")
     for length in range(len(sealed)):
-        with pytest.raises(Damaged):
+        with pytest.raises(DamagedRecordError):
             by.open(sealed[:length], b"1")
 
 
 def test_it_opens_at_its_own_place_alone() -> None:
     sealed = Vault(RAW, b"things").seal(PLAIN, b"1")
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedRecordError):
         Vault(RAW, b"things").open(sealed, b"2")
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedRecordError):
         Vault(RAW, b"others").open(sealed, b"1")
+
+
+def test_a_salt_seals_so_many_records_and_all_of_them_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vault, "SEALED_BY_ONE", 3)
+    by = Vault(RAW, b"things")
+    sealed = [by.seal(PLAIN, b"%d" % number) for number in range(7)]
+    salts = [each[1 : 1 + vault.SALT_BYTES] for each in sealed]
+    assert [salts.count(salt) for salt in dict.fromkeys(salts)] == [3, 3, 1]
+    again = Vault(RAW, b"things")
+    assert [again.open(each, b"%d" % number) for number, each in enumerate(sealed)] == [PLAIN] * 7
+
+
+def test_what_version_1_sealed_opens() -> None:
+    nonce = bytes(12)
+    sealed = b"\x01" + nonce + AESGCM(RAW).encrypt(nonce, PLAIN, b"things\x001")
+    assert Vault(RAW, b"things").open(sealed, b"1") == PLAIN
+
+
+def test_digests_are_compared_within_one_vault_alone() -> None:
+    mine, others = Vault(RAW, b"things"), [Vault(RAW[::-1], b"things"), Vault(RAW, b"others")]
+    assert mine.digest(PLAIN) == Vault(RAW, b"things").digest(PLAIN)
+    assert len({mine.digest(PLAIN), mine.digest(PLAIN + b"x"), *(each.digest(PLAIN) for each in others)}) == 4
 
 
 def test_a_vault_opens_by_its_master_key_alone(environment: Environment) -> None:
