@@ -162,14 +162,18 @@ def _read(metadata: Metadata) -> tuple[bytes, str]:
 
     Raises `Invalid` for metadata that is too large to keep while the call waits.
     """
+    check_size(metadata)
     given: list[bytes] = []
-    project, size = "", 0
+    project = ""
     for name, value in metadata:
-        size += len(value)
         if name == "authorization":
             given.append(value.encode(errors="replace") if isinstance(value, str) else value)
         elif name == PROJECT_METADATA:
             project = value if isinstance(value, str) else value.decode(errors="replace")
-    if size > MOST_METADATA:
-        raise Invalid("METADATA_TOO_LARGE", "the call's metadata is larger than 16 KiB")
     return (given[0] if len(given) == 1 else b""), project
+
+
+def check_size(metadata: Metadata) -> None:
+    """Raise `Invalid` for metadata that is too large to keep while the call waits."""
+    if sum(len(value) for _, value in metadata) > MOST_METADATA:
+        raise Invalid("METADATA_TOO_LARGE", "the call's metadata is larger than 16 KiB")

@@ -26,15 +26,21 @@ from libs.rpc.weight import SMALL_BYTES, Scale, malformed
 
 Serve = Callable[[Context], Awaitable[None]]
 """Serves one call. Raises what it fails by."""
+StillOpen = Callable[[], None]
+"""Raises `Unauthenticated` where the key of the running call has been revoked since it was let in."""
 Decode = Callable[[bytes], Message]
+OPEN_STREAMS_IN = 4
+"""Streams of a service that asks for no key: each may bring one message of 64 MiB before it is asked."""
+OPEN_BYTES = 2 * MAX_MESSAGE_BYTES
+"""What requests of such a service take: two are read at a time."""
 
 
 class Memory:
-    """What the requests of all services of a server may take: as they come, and once decoded."""
+    """What requests may take, in bytes: as they come, and once decoded. All services of a server share one."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.coming = Budget(limits.request_mib << 20)
-        self.decoded = Budget(limits.request_mib << 20)
+    def __init__(self, most: int) -> None:
+        self.coming = Budget(most)
+        self.decoded = Budget(most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +55,35 @@ class Doors:
     @classmethod
     def of(cls, limits: Limits, memory: Memory) -> "Doors":
         """Make the doors of a service."""
-
-        def door(places: int, waiting: int, what: str) -> Door:
-            patience, stalled = limits.patience_ms / 1000, limits.stalled_ms / 1000
-            return Door(places, waiting, patience=patience, stalled=stalled, what=what)
-
         return cls(
-            door(limits.working, limits.waiting, "calls"),
-            door(limits.streams, 0, "streams"),
-            door(limits.streams_in, 0, "streams of events"),
+            _door(limits, limits.working, limits.waiting, "calls"),
+            _door(limits, limits.streams, 0, "streams"),
+            _door(limits, limits.streams_in, 0, "streams of events"),
             memory,
         )
 
+    @classmethod
+    def apart(cls, limits: Limits) -> "Doors":
+        """Make the doors of a service that asks for no key, whose idle streams make way for those who wait."""
+        return cls(
+            _door(limits, limits.working, limits.waiting, "calls"),
+            _door(limits, limits.streams, 0, "streams"),
+            _door(limits, OPEN_STREAMS_IN, limits.waiting, "streams"),
+            Memory(OPEN_BYTES),
+        )
 
-def handler(method: MethodDescriptor, behaviour: Any, doors: Doors) -> Serve:
+
+def _door(limits: Limits, places: int, waiting: int, what: str) -> Door:
+    patience, stalled = limits.patience_ms / 1000, limits.stalled_ms / 1000
+    return Door(places, waiting, patience=patience, stalled=stalled, what=what)
+
+
+def handler(method: MethodDescriptor, behaviour: Any, doors: Doors, still_open: StillOpen) -> Serve:
     """Serve a method by a servicer's coroutine or async generator; None where it has none."""
     if behaviour is None:
         return _not_built(method)
     kind = GetMessageClass(method.input_type)
-    decode = Requests(decoder(kind), Scale.of(method.input_type), doors.memory)
+    decode = Requests(decoder(kind), Scale.of(method.input_type), doors.memory, still_open)
     if method.client_streaming:
         return _streams_in(behaviour, decode, doors)
     if method.server_streaming:
@@ -90,10 +106,10 @@ def decoder(message_class: Any) -> Decode:
 
 
 class Requests:
-    """How the requests of one RPC come into memory."""
+    """How the requests of one RPC come into memory. A call may wait minutes for that: its key is looked at again."""
 
-    def __init__(self, decode: Decode, scale: Scale, memory: Memory) -> None:
-        self._decode, self._scale = decode, scale
+    def __init__(self, decode: Decode, scale: Scale, memory: Memory, still_open: StillOpen) -> None:
+        self._decode, self._scale, self._still_open = decode, scale, still_open
         self._coming, self._decoded = memory.coming, memory.decoded
 
     @asynccontextmanager
@@ -118,6 +134,7 @@ class Requests:
         finally:
             self._coming.give(taken)
         try:
+            self._still_open()
             yield request, size
         finally:
             self._decoded.give(size)
@@ -137,6 +154,7 @@ class Requests:
         finally:
             self._coming.give(taken)
         try:
+            self._still_open()
             yield request
         finally:
             del request

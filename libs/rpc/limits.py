@@ -42,6 +42,8 @@ class Limits:
     """MiB of requests that wait to be written to the log."""
     connection_age_s: int = 0
     """Seconds after which a connection is ended, give or take a tenth, so that the next is made anew; 0 = never."""
+    connection_idle_s: int = 300
+    """Seconds without a call after which a connection is ended; clients connect again by themselves."""
     connection_grace_s: int = 30
     """Seconds more for the calls on such a connection."""
     names: int = 10_000
@@ -94,7 +96,7 @@ def server_options(limits: Limits) -> list[tuple[str, int]]:
         # who opens a connection and says nothing is let go, and so is who has vanished
         ("grpc.server_handshake_timeout_ms", 10_000),
         ("grpc.http2.settings_timeout", 10_000),
-        ("grpc.max_connection_idle_ms", 30 * 60_000),
+        ("grpc.max_connection_idle_ms", min(limits.connection_idle_s * 1000, FOR_EVER_MS)),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         # floods of pings: one in ten seconds is taken, calls under way or not, and two too many end the connection

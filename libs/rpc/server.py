@@ -10,31 +10,28 @@ import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, nullcontext
 from traceback import clear_frames
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import grpc
 import structlog
-from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_health.v1 import health_pb2
 
 from libs.errors import Fault, frames
-from libs.rpc.access import Caller, Keys, caller, enter
+from libs.rpc.access import NOBODY, Caller, Keys, caller, check_size, enter, unauthenticated
 from libs.rpc.calls import Call
 from libs.rpc.errors import Context, abort
 from libs.rpc.handlers import Doors, Memory, handler
 from libs.rpc.limits import DEFAULT_LIMITS, Limits, server_options
 from libs.rpc.metrics import Calls
+from libs.rpc.open import HEALTH, REFLECTION, REFLECTION_SERVICES, Health, reflection_of
 from libs.rpc.scopes import scope_of
 from libs.rpc.streams import Streams
 from libs.rpc.tls import ServerTls
 
 DRAIN_SECONDS = 20.0
 """How long calls under way may go on after SIGTERM."""
-REFLECTION_V1_FILE = "grpc/reflection/v1/reflection.proto"
-REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
 
 log = structlog.get_logger()
 
@@ -56,6 +53,7 @@ async def fail(context: Context, method: MethodDescriptor, error: Exception) -> 
     await abort(context, fault, grpc.StatusCode.INTERNAL)
 
 
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Find = Callable[[str], Awaitable[object]]
 """Returns the servicer of a project, by its id."""
 
@@ -87,14 +85,18 @@ class Registrar:
         self._keys = keys
         self._calls = calls
         self._limits = limits
-        self._memory = Memory(limits)
+        self._memory = Memory(limits.request_mib << 20)
         self._call_level = call_level
         self.streams = Streams(keys)
 
-    async def _authorise(self, context: Context, method: MethodDescriptor) -> Caller:
+    async def _authorise(self, context: Context, method: MethodDescriptor, is_open: bool) -> Caller:
         """Return whose call it is, or abort it: before anything is read of what was sent."""
+        metadata = context.invocation_metadata() or ()
         try:
-            who = self._keys.identify(context.invocation_metadata() or ())
+            if is_open:
+                check_size(metadata)
+                return NOBODY
+            who = self._keys.identify(metadata)
             who.check(method.full_name)
         except Fault as fault:
             await abort(context, fault)
@@ -103,36 +105,53 @@ class Registrar:
         structlog.contextvars.bind_contextvars(project=who.project_id)
         return who
 
+    def _check_key(self) -> None:
+        """Raise `Unauthenticated` where the key of the running call is not valid any more."""
+        if not self._keys.still_opens(caller()):
+            raise unauthenticated()
+
     def add(self, service: ServiceDescriptor, kind: type, find: Find) -> None:
         """Serve `service` by the coroutines of a project's servicer, which is of the class `kind`."""
         base = kind.__mro__[-2]  # the generated class: handlers may stand in any class below it
         doors = Doors.of(self._limits, self._memory)
-        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        handlers: dict[str, Handler] = {}
         for method in service.methods:
+            scope_of(method.full_name)  # what the table of scopes forgot is not served
             built = getattr(kind, method.name) is not getattr(base, method.name)
             behaviour = _of_project(method, find) if built else None
-            handlers[method.name] = grpc.stream_stream_rpc_method_handler(
-                self._handler(method, behaviour, doors)
-            )
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(service.full_name, handlers),)
+            handlers[method.name] = self._handler(method, behaviour, doors)
+        self._add(service.full_name, handlers)
+
+    def add_open(self, service: ServiceDescriptor, servicer: object, name: str = "") -> None:
+        """Serve `service`, by its own name or another, to whoever asks."""
+        doors = Doors.apart(self._limits)
+        self._add(
+            name or service.full_name,
+            {
+                method.name: self._handler(method, getattr(servicer, method.name), doors, is_open=True)
+                for method in service.methods
+            },
         )
 
-    def _handler(self, method: MethodDescriptor, behaviour: Any, doors: Doors) -> Any:
-        scope_of(method.full_name)  # what the table of scopes forgot is not served
-        serve = handler(method, behaviour, doors)
+    def _add(self, name: str, handlers: dict[str, Handler]) -> None:
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+
+    def _handler(
+        self, method: MethodDescriptor, behaviour: Any, doors: Doors, *, is_open: bool = False
+    ) -> Handler:
+        serve = handler(method, behaviour, doors, self._check_key)
         streams = method.client_streaming or method.server_streaming
 
         async def call(requests: object, context: Context) -> None:
             with Call(method.full_name, context, self._call_level):
-                who = await self._authorise(context, method)
+                who = await self._authorise(context, method, is_open)
                 try:
                     with self.streams.under_way(who) if streams else nullcontext():
                         await serve(context)
                 except Exception as error:
                     await fail(context, method, error)
 
-        return self._calls.measure(method, call)
+        return grpc.stream_stream_rpc_method_handler(self._calls.measure(method, call))
 
 
 @runtime_checkable
@@ -169,7 +188,7 @@ class Server:
         self._registrar = Registrar(
             self._server, keys or Keys(insecure=True), calls or Calls(), limits, call_level
         )
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._names: list[str] = []
         self._endless: list[Endless] = []
         self._port = 0
@@ -213,8 +232,10 @@ class Server:
     async def start(self) -> int:
         """Answer calls, on the port that was bound or is bound now; return it."""
         port = self._port or self.bind()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._add_reflection()
+        self._registrar.add_open(HEALTH, self._health)
+        described = reflection_of(self._names)
+        for name in REFLECTION_SERVICES:
+            self._registrar.add_open(REFLECTION, described, name)
         await self._server.start()
         self._watching = asyncio.create_task(self._registrar.streams.watch())
         return port
@@ -243,21 +264,6 @@ class Server:
         if self._watching:
             self._watching.cancel()
 
-    def _add_reflection(self) -> None:
-        """Serve v1 and v1alpha of reflection: the same messages under two names."""
-        _describe_reflection_v1()
-        names = (*self._names, health.SERVICE_NAME, *REFLECTION_SERVICES)
-        servicer = reflection.aio.ReflectionServicer(names, pool=descriptor_pool.Default())
-        handler = grpc.stream_stream_rpc_method_handler(
-            servicer.ServerReflectionInfo,
-            reflection_pb2.ServerReflectionRequest.FromString,
-            reflection_pb2.ServerReflectionResponse.SerializeToString,
-        )
-        for name in REFLECTION_SERVICES:
-            self._server.add_generic_rpc_handlers(
-                (grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler}),)
-            )
-
 
 def stop_signal() -> asyncio.Event:
     """Return an event that SIGTERM and SIGINT set, from now on. Call it in a running loop."""
@@ -266,16 +272,3 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
-
-
-def _describe_reflection_v1() -> None:
-    """Add the descriptors of v1 to the pool: grpcio-reflection ships those of v1alpha alone."""
-    pool = descriptor_pool.Default()
-    try:
-        pool.FindFileByName(REFLECTION_V1_FILE)
-    except KeyError:
-        alpha = descriptor_pb2.FileDescriptorProto()
-        reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
-        alpha.ClearField("name")
-        text = text_format.MessageToString(alpha).replace("reflection.v1alpha", "reflection.v1")
-        pool.Add(text_format.Parse(text, descriptor_pb2.FileDescriptorProto(name=REFLECTION_V1_FILE)))

@@ -1,13 +1,16 @@
 """API keys: made, shown once, listed, revoked, and what may go wrong."""
 
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 
+from libs.gen.cohort.v1 import admin_pb2, cohort_pb2, event_pb2, ingest_pb2
 from tests.contract.harness import NOW, Client, StepClock, client, event
 
 OPERATOR = "the operator's own"
@@ -49,6 +52,41 @@ def test_a_key_opens_what_its_scopes_say_and_nothing_else(api: Client) -> None:
     _, sending = made(api, "sender", "ingest", "admin")
     assert api.call("SendEvents", {"events": [event("a")]}, metadata=sending)["accepted"] == 1
     assert api.failure("GetCatalog", metadata=sending).code is grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_a_call_that_was_let_in_is_not_served_when_its_key_is_revoked_before_its_message_comes(
+    api: Client,
+) -> None:
+    key, bearer = made(api, "k", "ingest", "manage", "admin", "read")
+    requests = {
+        "AdminService/CreateApiKey": admin_pb2.CreateApiKeyRequest(
+            api_key=admin_pb2.ApiKey(name="backdoor", scopes=["admin"])
+        ),
+        "IngestService/SendEvents": ingest_pb2.SendEventsRequest(
+            events=[event_pb2.Event(customer_id="ann", event_type="view")]
+        ),
+        "CohortService/StreamMembers": cohort_pb2.StreamMembersRequest(cohort_id="c"),
+        "IngestService/StreamEvents": ingest_pb2.StreamEventsRequest(),
+    }
+    held = threading.Event()
+
+    def late(request: Message) -> Iterator[bytes]:
+        held.wait()
+        yield request.SerializeToString()
+
+    calls = [
+        api.channel.stream_stream(f"/cohort.v1.{name}")(late(request), metadata=bearer, timeout=60)
+        for name, request in requests.items()
+    ]
+    api.call("GetCatalog", metadata=bearer)  # on the same connection, so the others have arrived
+    api.call("RevokeApiKey", {"keyId": key["keyId"]}, metadata=BEARER)
+    held.set()
+    for call in calls:
+        with pytest.raises(grpc.RpcError) as ended:
+            list(call)
+        assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED  # type: ignore[attr-defined]
+    assert [each["name"] for each in listed(api)] == ["k"]
+    assert "ann" not in str(api.call("RunRule", {"rule": {"all": {}}}, metadata=BEARER))
 
 
 def test_a_secret_is_256_bits_and_in_no_file(api: Client, tmp_path: Path) -> None:

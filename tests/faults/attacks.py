@@ -170,6 +170,22 @@ def slow_readers(target: str, tally: Tally) -> None:
     held(target, tally, lambda raw: void(raw.call("CohortService/RunRule", stream)), window=0)
 
 
+def watchers(target: str, tally: Tally) -> None:
+    """Nine thousand watches of health and conversations of reflection, on connections without a key, held open."""
+    opened: list[Raw] = []
+    with suppress(OSError, ProtocolError):
+        for _ in range(90):
+            opened.append(Raw(target))
+            for _ in range(50):
+                opened[-1].call("grpc.health.v1.Health/Watch", framed(b""))
+                opened[-1].call("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", whole=False)
+                tally.tried += 2
+            opened[-1].flush()
+    tally.stop.wait()
+    for raw in opened:
+        raw.close()
+
+
 def void(_: object) -> None:
     """Return nothing."""
 
@@ -278,5 +294,6 @@ ATTACKS: dict[str, tuple[Callable[[str, Tally], None], int]] = {
     "large metadata": (headers, 2),
     "compression bombs": (bombs, 2),
     "idle connections": (idle, 1),
+    "watches without a key": (watchers, 1),
 }
 """Each with how many threads do it."""

@@ -31,12 +31,12 @@ class Raw:
         self.socket.sendall(self.http.data_to_send())
 
     def call(self, method: str, message: bytes = b"", *, whole: bool = True, **more: str) -> int:
-        """Begin a call; return its stream."""
+        """Begin a call, of one of our services where no package is named; return its stream."""
         stream: int = self.http.get_next_available_stream_id()
         headers = [
             (":method", "POST"),
             (":scheme", "http"),
-            (":path", f"/cohort.v1.{method}"),
+            (":path", f"/{method}" if "." in method else f"/cohort.v1.{method}"),
             (":authority", "x"),
         ]
         headers += [("content-type", "application/grpc"), ("te", "trailers")]
