@@ -52,8 +52,8 @@ faults: setup
 faults-sync: setup
 	$(BIN)/python -m tests.faults.sync_schedules $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
-# Floods a real server in every way of tests/faults/attacks.py, SECONDS each, while an honest client works; prints what came of it. Each attack's time
-# runs from its first try. CI has a second of all at once.
+# Floods a real server in every way of tests/faults/attacks.py, SECONDS each, while an honest client works; prints what
+# came of it. Each attack's time runs from its first try. CI has a second of all at once.
 flood: setup
 	$(BIN)/python -m tests.faults.flood $(or $(SECONDS),10)
 

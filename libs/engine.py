@@ -38,7 +38,7 @@ from libs.index.plan import Did, Plan
 from libs.index.profile_store import ProfileStore
 from libs.index.snapshot import Snapshot
 from libs.index.store import SegmentStore
-from libs.storage.requests import RequestIds
+from libs.storage.requests import IDS, RequestIds
 from libs.storage.wipe import Busy
 
 SHARD = "0"
@@ -109,7 +109,7 @@ class Engine:
         )
         self._completion = Completion(log.values)
         self._seal_rows = seal_rows
-        self._requests = RequestIds(log.environment)
+        self._requests = RequestIds(log.environment, log.cover(IDS))
         self._lock = threading.Lock()
         self._closed = False
         self._loading = threading.Thread(target=kernels.load, name="kernels")

@@ -28,7 +28,7 @@ from libs.events.keeper import Keeper
 from libs.events.log import MAX_ROWS, EventLog, Position
 from libs.events.run_files import RunFiles
 from libs.events.sealing import PROFILES
-from libs.storage.requests import RequestIds
+from libs.storage.requests import IDS, RequestIds
 
 logger = structlog.get_logger()
 
@@ -113,7 +113,7 @@ class Committer:
 
     def __init__(self, log: EventLog, dedupe_window: int, now: int) -> None:
         self._log = log
-        self._requests = RequestIds(log.environment)
+        self._requests = RequestIds(log.environment, log.cover(IDS))
         self._position = log.end()
         self._keeper = Keeper()
         self._window = dedupe_window

@@ -1,10 +1,10 @@
 """How is what profiles say kept from who reads the disk? Sealed, from the moment it is asked for.
 
-Sealed are the records of profiles and the strings of values, which events and profiles share, in the log, and the
-files that a start reads of them. Not sealed are ids of customers and events, names of event types and attributes, and
-numbers and times of events. A log that has a data key is sealed, whatever later starts ask for. One that held
-something before is sealed in one transaction, and what lies in its file from before is overwritten behind it.
-Neighbours: `libs.storage.vault` seals; `libs.events.log` asks.
+Sealed are, in the log, the records of profiles, the strings of values, which events and profiles share, and what is
+kept of request ids; and the files that a start reads of profiles and values. Not sealed are ids of customers and
+events, names of event types and attributes, and numbers and times of events. A log that has a data key is sealed,
+whatever later starts ask for. One that held something before is sealed in one transaction, and what lies in its file
+from before is overwritten behind it. Neighbours: `libs.storage.vault` seals; `libs.events.log` asks.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from libs import failpoints
-from libs.storage import vault
+from libs.storage import requests, vault
 from libs.storage.checked import pack, unpack
 from libs.storage.cover import covering
 from libs.storage.environment import Environment, records_in_turn
@@ -88,6 +88,7 @@ def _recover(environment: Environment, txn: Any, before: Vault | None, after: Va
             data = sealed.seal(bare.open(unpack(record, checked), key), key)
             txn.put(key, pack(data, checked), db=table)
             count += 1
+    requests.recover(environment, txn, before, after)
     failpoints.hit("encrypt")
     return count
 

@@ -1,7 +1,8 @@
 """Was this request served before? Request ids with the responses they got, kept for 24 hours.
 
 The record is written in the transaction it guards, so that a change and the memory of it live or die
-together. Neighbours: every servicer with a mutation.
+together. Where an environment has things sealed, so are responses and fingerprints, which may tell of them.
+Neighbours: every servicer with a mutation.
 """
 
 import hashlib
@@ -11,9 +12,11 @@ from google.protobuf.message import Message
 
 from libs.errors import Invalid
 from libs.storage.checked import DamagedRecordError, pack, unpack
-from libs.storage.environment import Environment, scan
+from libs.storage.cover import BARE, Cover, covering
+from libs.storage.environment import Environment, records_in_turn, scan
+from libs.storage.vault import Vault
 
-TABLES = ("requests", "request_times")
+IDS, TIMES = TABLES = ("requests", "request_times")
 LIFETIME_MS = 24 * 3600 * 1000
 MAX_ID_BYTES = 256
 CONTENT_BYTES = 8 + 32
@@ -39,18 +42,22 @@ def check_id(request_id: str) -> None:
 
 
 class RequestIds:
-    """The request ids of one environment, which must have the tables `TABLES`. Instants are in ms."""
+    """The request ids of one environment, which must have the tables `TABLES`. Instants are in ms.
 
-    def __init__(self, environment: Environment) -> None:
+    `cover` is what is kept of an id under.
+    """
+
+    def __init__(self, environment: Environment, cover: Cover = BARE) -> None:
         self._environment = environment
+        self._cover = cover
 
     @property
     def _ids(self) -> Any:
-        return self._environment["requests"]
+        return self._environment[IDS]
 
     @property
     def _times(self) -> Any:
-        return self._environment["request_times"]
+        return self._environment[TIMES]
 
     def find(self, txn: Any, request_id: str, content: bytes, now: int) -> bytes | None:
         """Return the response the id got, or None where it is new or older than a day.
@@ -60,7 +67,7 @@ class RequestIds:
         record = txn.get(request_id.encode(), db=self._ids)
         if record is None:
             return None
-        record = _content(record, request_id.encode())
+        record = _content(record, request_id.encode(), self._cover)
         time, first, response = int.from_bytes(record[:8], "big"), record[8:40], record[40:]
         if now - time >= LIFETIME_MS:
             return None
@@ -82,18 +89,26 @@ class RequestIds:
         for key in expired:
             txn.delete(key, db=self._times)
             kept = txn.get(key[8:], db=self._ids)
-            if kept is not None and _content(kept, key[8:])[:8] == key[:8]:
+            if kept is not None and _content(kept, key[8:], self._cover)[:8] == key[:8]:
                 txn.delete(key[8:], db=self._ids)
         time = now.to_bytes(8, "big")
-        kept = pack(time + content + response, request_id.encode())
-        txn.put(request_id.encode(), kept, db=self._ids)
-        txn.put(time + request_id.encode(), b"", db=self._times)
+        key = request_id.encode()
+        txn.put(key, pack(self._cover.seal(time + content + response, key), key), db=self._ids)
+        txn.put(time + key, b"", db=self._times)
 
 
-def _content(record: bytes, key: bytes) -> bytes:
+def recover(environment: Environment, txn: Any, before: Vault | None, after: Vault) -> None:
+    """Put what is kept of request ids under another vault."""
+    bare, sealed = covering(before, IDS), covering(after, IDS)
+    for key, record in records_in_turn(txn, environment[IDS]):
+        kept = sealed.seal(bare.open(unpack(record, key), key), key)
+        txn.put(key, pack(kept, key), db=environment[IDS])
+
+
+def _content(record: bytes, key: bytes, cover: Cover) -> bytes:
     """Return what is kept of a request id. Raises `DamagedRecordError`."""
     try:
-        content = unpack(bytes(record), bytes(key))
+        content = cover.open(unpack(bytes(record), bytes(key)), bytes(key))
         if content[:2] != bytes(2):  # of an instant until the year 10889
             raise DamagedRecordError
         return content
@@ -101,13 +116,13 @@ def _content(record: bytes, key: bytes) -> bytes:
         raise DamagedRecordError("what is kept of a request id") from None
 
 
-def check_record(key: bytes, record: bytes) -> None:
+def check_record(key: bytes, record: bytes, cover: Cover) -> None:
     """Look at what is kept of a request id. Raises `DamagedRecordError` or ValueError."""
-    if len(_content(record, key)) < CONTENT_BYTES:
+    if len(_content(record, key, cover)) < CONTENT_BYTES:
         raise ValueError("too little is kept of a request id")
 
 
-def may_be_time(time: int, record: bytes, key: bytes) -> bool:
+def may_be_time(time: int, record: bytes, key: bytes, cover: Cover) -> bool:
     """Say whether an id was used at a time, ms: that of its record, or one from before it could be used again."""
-    kept = int.from_bytes(_content(record, key)[:8], "big")
+    kept = int.from_bytes(_content(record, key, cover)[:8], "big")
     return time == kept or kept - time >= LIFETIME_MS

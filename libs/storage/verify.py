@@ -13,6 +13,8 @@ import lmdb
 
 from libs.errors import Corrupt
 from libs.storage import requests, vault
+from libs.storage.checked import unpack
+from libs.storage.cover import covering
 from libs.storage.environment import Absent, Environment, StorageError, scan
 from libs.storage.master_key import KeyFault, MasterKey
 from libs.storage.vault import Vault
@@ -104,13 +106,22 @@ class TableCheck:
     def request_ids(self) -> Iterator[Step]:
         """Look at the tables of request ids."""
         ids, times = requests.TABLES
-        yield from self.table(ids, requests.check_record)
+        yield from self.table(ids, self._look_at_id)
         yield from self.table(times, self._look_at_time)
 
+    def _look_at_id(self, key: bytes, value: bytes) -> None:
+        if self.is_closed:
+            unpack(value, key)
+        else:
+            requests.check_record(key, value, covering(self.vault, requests.IDS))
+
     def _look_at_time(self, key: bytes, value: bytes) -> None:
-        kept = self._txn.get(key[8:], db=self._environment["requests"])
-        if value or kept is None or not requests.may_be_time(int.from_bytes(key[:8], "big"), kept, key[8:]):
-            raise ValueError("a time of a request id that is not there, or has another")
+        kept = self._txn.get(key[8:], db=self._environment[requests.IDS])
+        if value or kept is None:
+            raise ValueError("a time of a request id that is not there")
+        time, cover = int.from_bytes(key[:8], "big"), covering(self.vault, requests.IDS)
+        if not self.is_closed and not requests.may_be_time(time, kept, key[8:], cover):
+            raise ValueError("a time of a request id that has another")
 
     def finding(self, what: str, advice: str = RESTORE) -> Finding:
         """Return a damage of the environment's file."""

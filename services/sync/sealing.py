@@ -1,9 +1,10 @@
-"""What of syncs is sealed, and how does that come about? Settings of destinations, and all that comes of profiles.
+"""What of syncs is sealed, and how does that come about? Settings of destinations, and what comes of profiles.
 
-An access token, a signing secret, and the URL of a webhook, which may be a secret itself, so never reach the disk as
-they are; nor do pages under way, which show profiles, or the keys that were made of profiles. All of it is bound to
-the record it stands in. A store of an older version is sealed when it is opened, and its file written anew.
-Neighbours: `libs.storage.vault`, `services.sync.store`.
+An access token, a signing secret, and the URL of a webhook, which may be a secret itself, so never reach the disk
+as they are, nor do the answers that show a URL, kept for the request ids they were given to; nor do pages under way,
+which show profiles, or the keys that were made of profiles. All of it is bound to the record it stands in. A store of
+an older version is sealed when it is opened, and its file written anew. Neighbours: `libs.storage.vault`,
+`services.sync.store`.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from libs.storage import vault
+from libs.storage import requests, vault
 from libs.storage.cover import covering
 from libs.storage.environment import Environment, records_in_turn
 from libs.storage.master_key import MasterKey, Masters
@@ -137,8 +138,9 @@ def _seal_destinations(environment: Environment, txn: Any, before: Vault | None,
 
 
 def _recover(environment: Environment, txn: Any, before: Vault | None, after: Vault) -> None:
-    """Put all that comes of profiles under another vault."""
+    """Put all that comes of profiles under another vault, and what is kept of requests."""
     delivered.recover(environment, txn, before, after)
+    requests.recover(environment, txn, before, after)
     for name in SEALED_TABLES:
         bare, sealed = covering(before, name), covering(after, name)
         for key, record in records_in_turn(txn, environment[name]):

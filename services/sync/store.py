@@ -19,6 +19,7 @@ import msgspec
 
 from libs import failpoints
 from libs.storage import requests
+from libs.storage.cover import covering
 from libs.storage.environment import SMALL_MAP_BYTES, Environment, scan
 from libs.storage.master_key import Masters
 from services.sync import delivered, in_flight, plans, refusals, sealing
@@ -83,7 +84,7 @@ class Store:
         self.in_flight = in_flight.InFlight(self.environment, self._vault)
         self.plans = plans.Plans(self.environment, self._vault)
         self.refusals = refusals.Refusals(self.environment, self._vault)
-        self.requests = requests.RequestIds(self.environment)
+        self.requests = requests.RequestIds(self.environment, covering(self._vault, requests.IDS))
         self._threads = ThreadPoolExecutor(THREADS, "sync-store")
 
     def read(self) -> AbstractContextManager[Any]:

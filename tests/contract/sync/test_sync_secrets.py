@@ -41,7 +41,9 @@ async def test_no_secret_is_on_the_disk_and_a_restart_uses_them(
     cohorts.profiles["ann"] = {"email": "ann@example.com"}
     hook = await sync.webhook(receiver)
     ads = await sync.facebook(graph)
-    await sync.call("CreateDestination", {"destination": {"name": "h", "webhook": {"url": HIDDEN}}})
+    hidden = {"destination": {"name": "h", "webhook": {"url": HIDDEN}}, "requestId": "r"}
+    made = await sync.call("CreateDestination", hidden)
+    assert await sync.call("CreateDestination", hidden) == made
     syncs = [(await sync.sync(cohort_id, destination))["syncId"] for destination in (hook, ads)]
     for one in syncs:
         assert (await sync.run(one))["state"] == "SUCCEEDED"

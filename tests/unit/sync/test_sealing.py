@@ -24,10 +24,12 @@ from services.sync.store import Store
 
 ONE, TWO = SyncId("syn_1"), SyncId("syn_2")
 RUN = RunId("run_1")
+PRINT = b"fingerprint of a secret request "
 CANARIES = [
-    f"canary-{what}-of-a-profile" for what in ("key", "shared", "page", "sent", "orphan", "staged", "no")
+    f"canary-{what}-of-a-profile"
+    for what in ("key", "shared", "page", "sent", "orphan", "staged", "answer", "no")
 ]
-KEY, SHARED, PAGE, SENT, ORPHAN, STAGED, REFUSED = (each.encode() for each in CANARIES)
+KEY, SHARED, PAGE, SENT, ORPHAN, STAGED, ANSWER, REFUSED = (each.encode() for each in CANARIES)
 REFUSED_DIGEST = hashlib.blake2b(REFUSED, digest_size=16).digest()
 
 
@@ -46,6 +48,7 @@ def filled(opened: Store) -> None:
         opened.plans.begin(txn, ONE, RUN, Plan(members, Mode.MIRROR, {}, {}, 0, 0, (Removal("gil", ORPHAN),)))
         opened.plans.stage(txn, ONE, [Entry("hal", "0", 7, STAGED)])
         opened.refusals.record(txn, ONE, [(Entry("ira", "0", 8, REFUSED), "REFUSED")])
+        opened.requests.record(txn, "r", PRINT, 1, ANSWER)
 
 
 def everything(opened: Store) -> Any:
@@ -62,6 +65,7 @@ def everything(opened: Store) -> Any:
             list(opened.plans.staged(txn, ONE)),
             opened.refusals.known(txn, ONE, {"ira": REFUSED}),
             opened.refusals.known(txn, ONE, {"ira": KEY}),
+            opened.requests.find(txn, "r", PRINT, 2),
         )
 
 
@@ -70,7 +74,7 @@ def left_in(folder: Path) -> set[bytes]:
     for path in filter(Path.is_file, folder.rglob("*")):
         data = path.read_bytes()
         digests = [hashlib.blake2b(each.encode(), digest_size=16).digest() for each in CANARIES]
-        found |= {each for each in [*map(str.encode, CANARIES), *digests] if each in data}
+        found |= {each for each in [*map(str.encode, CANARIES), *digests, PRINT] if each in data}
     return found
 
 
@@ -78,7 +82,7 @@ def left_in(folder: Path) -> set[bytes]:
 def version_2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have stores written as the version did that sealed nothing but settings of destinations."""
     with monkeypatch.context() as patched:
-        for module in (delivered, in_flight, plans, refusals):
+        for module in (delivered, in_flight, plans, refusals, store):
             patched.setattr(module, "covering", lambda vault, name: BARE)
         patched.setattr(Vault, "digest", lambda self, data: hashlib.blake2b(data, digest_size=16).digest())
         patched.setattr(sealing, "VERSION", 2)
