@@ -12,7 +12,9 @@ import pytest
 
 from libs.gen.cohort.v1 import cohort_pb2, cohort_pb2_grpc
 from libs.rpc.access import Caller, Keys, Metadata
+from libs.rpc.client import connect_async
 from libs.rpc.limits import Limits
+from libs.rpc.server import Server
 from libs.storage.directory import Change, Directory, ensure_default
 from libs.storage.projects import Project
 from services.ingest.keys import made
@@ -107,3 +109,15 @@ def test_a_key_gets_no_more_turns_by_more_connections_nor_a_project_by_more_keys
         for each in calls:
             each.result(DEADLINE)
     assert servicer.served == ["inside", "crowd 1", "other project", "lonely", "crowd 2", "crowd 3"]
+
+
+async def test_a_client_with_more_calls_at_once_than_a_connection_may_have_is_made_to_wait_and_never_failed() -> (
+    None
+):
+    server = Server("127.0.0.1:0", limits=Limits(calls_per_connection=10))
+    channel = connect_async(f"127.0.0.1:{await server.start()}")
+    check = channel.unary_unary("/grpc.health.v1.Health/Check")
+    for _ in range(5):
+        await asyncio.gather(*(check(b"", timeout=DEADLINE) for _ in range(200)))
+    await channel.close()
+    await server.stop()
