@@ -44,6 +44,7 @@ from services.cohort.store import CohortStore
 from services.ingest.admin import AdminServicer
 from services.ingest.servicer import IngestServicer
 from services.sync.app import SyncApp
+from services.sync.confine import Places
 from services.sync.servicer import SyncServicer
 
 INGEST = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"]
@@ -68,7 +69,7 @@ class Options:
     time_zone: str | None = None
     cohort_target: str = ""
     destination_hosts: tuple[str, ...] = ()
-    tenant_files: Path | None = None
+    places: Places = field(default_factory=Places)
     metrics: tuple[str, int] | None = None
     """Host and port on which Prometheus may read metrics; None: nowhere."""
     master: MasterKey | None = None
@@ -289,7 +290,7 @@ class Process:
             destination_hosts=options.destination_hosts,
             masters=Masters(options.data_dir, options.master),
             shown_in=shown,
-            tenant_files=options.tenant_files,
+            places=options.places,
             tls=options.client_tls,
             ingest_target=ingest_target,
         )

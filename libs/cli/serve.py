@@ -20,6 +20,7 @@ from libs.rpc.tls import ClientTls, ServerTls, TlsError
 
 if TYPE_CHECKING:  # a command that serves imports what it needs, the others start faster
     from libs.storage.master_key import MasterKey
+    from services.sync.confine import Places
 
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while others wait: a tenth of the default, for steady latencies."""
@@ -141,6 +142,15 @@ TenantFiles = Annotated[
         help="Let projects but the first have file destinations, each in a folder of its name here.",
     ),
 ]
+Files = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Let file destinations of the first project lie in this folder alone. [anywhere but where the server "
+        "keeps its own]",
+        show_default=False,
+    ),
+]
 
 DAY_MS = 86_400_000
 DEFAULT_DATA = Path("data")
@@ -186,6 +196,7 @@ def serve(
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
     destination_host: DestinationHost = None,
+    files: Files = None,
     tenant_files: TenantFiles = None,
     metrics: Metrics = None,
     master_key_file: MasterKeyFile = None,
@@ -215,7 +226,7 @@ def serve(
         dedupe_days=dedupe_days,
         compact_every=compact_every,
         hosts=hosts,
-        tenant_files=tenant_files,
+        folders=(files, tenant_files),
         metrics=metrics,
         master_key_file=master_key_file,
         encrypt_profiles=encrypt_profiles,
@@ -312,6 +323,7 @@ def sync(
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
     destination_host: DestinationHost = None,
+    files: Files = None,
     tenant_files: TenantFiles = None,
     metrics: Metrics = None,
     master_key_file: MasterKeyFile = None,
@@ -337,7 +349,7 @@ def sync(
         cohort_target=cohort_target,
         ingest_target=ingest_target,
         hosts=hosts,
-        tenant_files=tenant_files,
+        folders=(files, tenant_files),
         metrics=metrics,
         master_key_file=master_key_file,
         guards=Guards(tuple(limit or ()), log_level, log_calls),
@@ -359,7 +371,7 @@ def _run(
     cohort_target: str = "",
     ingest_target: str = "",
     hosts: tuple[str, ...] = (),
-    tenant_files: Path | None = None,
+    folders: tuple[Path | None, Path | None] = (None, None),
     metrics: str | None = None,
     master_key_file: Path | None = None,
     encrypt_profiles: bool = False,
@@ -391,7 +403,7 @@ def _run(
         time_zone,
         cohort_target,
         hosts,
-        tenant_files=tenant_files.absolute() if tenant_files else None,
+        places=_places(*folders, tls, master_key_file),
         metrics=_metrics_address(metrics),
         master=_master_key(master_key_file),
         encrypt_profiles=encrypt_profiles,
@@ -415,6 +427,19 @@ def _run(
         raise Failed(str(error)) from error
     finally:
         tracing.stop()
+
+
+def _places(
+    files: Path | None, tenant_files: Path | None, tls: ServerTls | None, master_key_file: Path | None
+) -> "Places":
+    """Return where files may lie: never where keys are read from."""
+    from libs.storage.master_key import FILE_VARIABLE
+    from services.sync.confine import Places
+
+    named = os.environ.get(FILE_VARIABLE)
+    keys = [*(tls.files() if tls else ()), master_key_file, Path(named) if named else None]
+    first, tenants = (each.absolute() if each else None for each in (files, tenant_files))
+    return Places(tenants, first, tuple(each.absolute() for each in keys if each))
 
 
 def _server_tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> ServerTls | None:

@@ -82,8 +82,8 @@ def server_options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # a second server on a port must fail, not take half of the calls
         ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.max_concurrent_streams", limits.calls_per_connection),
-        # gRPC counts calls that have ended and are not cleaned up yet as well, and by that refuses clients that heed the
-        # number above: of 300 threads on one connection every sixth call. `make flood` shows it is not needed here.
+        # gRPC counts calls that have ended and are not cleaned up yet as well, and by that refuses clients that heed
+        # the number above: of 300 threads on one connection every sixth call. `make flood` stands without it.
         ("grpc.http.overload_protection", 0),
         # Calls that nobody has looked at yet: past the first number gRPC ends some, whoever's they are, past the
         # second all, by CANCELLED, which tells a client nothing. So only where `calls` would refuse them anyway.

@@ -1,5 +1,6 @@
 """What is the sync service made of? Opens its parts and puts them together, for whoever serves it."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from libs.rpc.tls import ClientTls
 from libs.storage.master_key import Masters
 from libs.storage.projects import DEFAULT, root_of
 from libs.zones import ZoneInfo
-from services.sync.confine import confined
+from services.sync.confine import Places, confined
 from services.sync.destinations.addresses import Hosts, Lookup, system_lookup
 from services.sync.destinations.facebook.account import Accounts
 from services.sync.destinations.opener import Opener
@@ -69,14 +70,14 @@ class SyncApp:
         shown_in: CollectorRegistry | None = None,
         ingest_target: str = "",
         erasing_every: float = EVERY_SECONDS,
-        tenant_files: Path | None = None,
+        places: Places | None = None,
         tls: ClientTls | None = None,
     ) -> "SyncApp":
         """Open the syncs of a project. Members come from the cohort service at HOST:PORT.
 
         `credentials` are sent with each call; `zone` is that of schedules that name none.
         `tls` encrypts the way to the other services.
-        `tenant_files` holds a folder for the files of each project but the first.
+        `places` says where files may lie.
         `allow_loopback` lets destinations be on this machine, `destination_hosts` names HOST:PORT of others
         and `lookup` looks their names up;
         `patience` says how long they are borne with; what Prometheus is shown goes into `shown_in`.
@@ -90,7 +91,11 @@ class SyncApp:
         registry = Registry(store)
         lifecycle = Lifecycle(store, registry, zone)
         hosts = Hosts(allow_loopback, frozenset(destination_hosts), lookup)
-        opener = Opener(clock, Accounts(clock), hosts, patience or Patience())
+        confine = confined(project_id, places or Places())
+        opener = Opener(clock, Accounts(clock), hosts, patience or Patience(), confine)
+        with store.read() as txn:
+            destinations = [destination for _, destination in store.destinations(txn, b"")]
+        await asyncio.to_thread(opener.clean, destinations)
         measures = Measures(store, shown_in)
         runner = Runner(store, lifecycle, members, opener.open, clock, measures)
         await runner.recover()
@@ -103,7 +108,6 @@ class SyncApp:
             opener,
             clock,
             data_dir,
-            confined(project_id, tenant_files),
         )
         erasing = None
         if ingest_target:

@@ -11,7 +11,7 @@ same id who came since is removed too, and added again by the next run.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import UnionType
@@ -42,7 +42,12 @@ from services.sync.store import Store
 EVERY_SECONDS = 5.0
 """How often the list is read: one call that answers from one table."""
 PATIENCE_SECONDS = 120.0
-"""How long one destination may keep the others waiting in one round."""
+"""How long one destination may take in one round; an erasure is confirmed when all are through."""
+AT_ONCE = 8
+"""Destinations that are worked on at a time, so that one that does not answer holds up no other."""
+SOON_SECONDS = 2.0
+"""When it is said what is waited for, though some are at work still."""
+AT_WORK = "IN_PROGRESS"
 REASON_BYTES = 64
 """The longest reason that the ingest service takes."""
 
@@ -85,6 +90,7 @@ class Erasing:
         self._open_target = open_target
         self._every = every
         self._stopping = asyncio.Event()
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._task: asyncio.Task[None] | None = None
         self._failing = False
 
@@ -132,15 +138,14 @@ class Erasing:
 
     async def _work_off(self, page: Sequence[Erasure]) -> int:
         ids = list(dict.fromkeys(erasure.customer_id for erasure in page))
-        waiting: dict[str, list[Wait]] = {}
-        for sync in await self._store.reading(lambda txn: [each for _, each in self._store.syncs(txn)]):
-            if self._stopping.is_set():
-                return 0
-            left = await self._leave(sync, ids)
-            name = await self._name(sync.destination_id) if left else ""
-            for customer_id, reason in left.items():
-                wait = Wait(reason, sync.sync_id, sync.destination_id, name)
-                waiting.setdefault(customer_id, []).append(wait)
+        syncs = await self._store.reading(lambda txn: [each for _, each in self._store.syncs(txn)])
+        leaving = {asyncio.create_task(self._leave(sync, ids)): sync for sync in syncs}
+        if leaving:
+            _, at_work = await asyncio.wait(leaving, timeout=SOON_SECONDS)
+            if at_work:
+                await self._say(page, await self._waits(leaving, ids))
+                await asyncio.wait(leaving)
+        waiting = await self._waits(leaving, ids)
         done = [erasure for erasure in page if erasure.customer_id not in waiting]
         try:
             await self._confirm(done)
@@ -148,12 +153,26 @@ class Erasing:
             waiting |= {erasure.customer_id: [Wait(_reason(error))] for erasure in done}
             raise
         finally:
-            if waiting:
-                said = [
-                    (one.erasure_id, waiting[one.customer_id]) for one in page if one.customer_id in waiting
-                ]
-                await self._erasures.report(said)
+            await self._say(page, waiting)
         return len(done)
+
+    async def _waits(
+        self, leaving: Mapping[asyncio.Task[dict[str, str]], Sync], ids: Sequence[str]
+    ) -> dict[str, list[Wait]]:
+        """Return what customers wait for: those whom destinations keep, and all where one is at work still."""
+        waiting: dict[str, list[Wait]] = {}
+        for task, sync in leaving.items():
+            left = task.result() if task.done() else dict.fromkeys(ids, AT_WORK)
+            name = await self._name(sync.destination_id) if left else ""
+            for customer_id, reason in left.items():
+                wait = Wait(reason, sync.sync_id, sync.destination_id, name)
+                waiting.setdefault(customer_id, []).append(wait)
+        return waiting
+
+    async def _say(self, page: Sequence[Erasure], waiting: Mapping[str, list[Wait]]) -> None:
+        said = [(one.erasure_id, waiting[one.customer_id]) for one in page if one.customer_id in waiting]
+        if said:
+            await self._erasures.report(said)
 
     async def _confirm(self, done: Sequence[Erasure]) -> None:
         if not done:
@@ -170,8 +189,8 @@ class Erasing:
 
     async def _leave(self, sync: Sync, ids: Sequence[str]) -> dict[str, str]:
         """Take customers off the destination of a sync; return who may still be there, and why."""
-        async with self._runner.pausing(sync.sync_id) as idle:
-            if not idle:
+        async with self._places, self._runner.pausing(sync.sync_id) as idle:
+            if not idle or self._stopping.is_set():
                 return dict.fromkeys(ids, "RUN_UNDER_WAY")
             removals = await self._store.reading(lambda txn: self._held(txn, sync, ids))
             if not removals:

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from libs.errors import Invalid, Missing, Refused, Taken
+from services.sync.destinations.file_places import local_path
 from services.sync.model import (
     Destination,
     DestinationId,
@@ -148,10 +149,8 @@ def modes_of(settings: Settings) -> frozenset[Mode]:
 
 def file_of(path: str) -> str:
     """Return the one name that stands for a file, however its path is written."""
-    scheme, separator, rest = path.partition("://")
-    if not separator:
-        return os.path.realpath(path)
-    return os.path.realpath(rest) if scheme.lower() in ("file", "local") else path
+    local = local_path(path)
+    return path if local is None else os.path.realpath(local)
 
 
 def _place(settings: Settings) -> object:

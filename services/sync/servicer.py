@@ -13,7 +13,6 @@ from libs.gen.cohort.v1 import sync_pb2, sync_pb2_grpc
 from libs.rpc.errors import Context
 from libs.storage.requests import check_id, fingerprint
 from services.sync import incoming, outgoing, settings
-from services.sync.confine import Confine, anywhere
 from services.sync.destinations.base import DeliveryError
 from services.sync.destinations.opener import Opener
 from services.sync.lifecycle import COHORT_DELETED, Lifecycle, Outcome
@@ -41,7 +40,6 @@ class Parts:
     opener: Opener
     clock: Clock
     data_dir: Path
-    confine: Confine = anywhere
 
 
 class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
@@ -63,7 +61,6 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         """Save a destination."""
         name = settings.destination_name(request.destination.name)
         asked = settings.settings(request.destination, self._parts.data_dir)
-        self._parts.confine(asked)
 
         def create(txn: Any) -> tuple[sync_pb2.CreateDestinationResponse, None]:
             made = self._registry.create(txn, name, asked, self._now())
@@ -102,11 +99,9 @@ class SyncServicer(sync_pb2_grpc.SyncServiceServicer):
         destination_id = incoming.required(request.destination.destination_id, "destination.destinationId")
 
         def changed(before: Destination) -> tuple[str, Settings]:
-            name, after = settings.changed_destination(
+            return settings.changed_destination(
                 request.destination, request.update_mask.paths, before, self._parts.data_dir
             )
-            self._parts.confine(after)
-            return name, after
 
         async def check() -> None:
             before = await self._destination(destination_id, "destination.destinationId")

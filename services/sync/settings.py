@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from libs.errors import Invalid
 from libs.gen.cohort.v1 import sync_pb2
 from services.sync.destinations.facebook.keys import BY_NAME, check_keys
-from services.sync.destinations.file_places import scheme_of
+from services.sync.destinations.file_places import STORAGE, local_path, scheme_of
 from services.sync.incoming import paths_of
 from services.sync.model import (
     Destination,
@@ -211,20 +211,26 @@ def _check_file(file: FileSettings, data_dir: Path) -> FileSettings:
     field, path = "destination.file.path", file.path
     if not path:
         raise Invalid("FIELD_REQUIRED", "a file needs a path", field)
-    scheme = scheme_of(path)
+    scheme, local = scheme_of(path), local_path(path)
     if "\0" in path or path.endswith("/") or len(path.encode()) > MOST_URL_BYTES:
         raise Invalid("INVALID_PATH", "the path of a file names a file, not a folder", field)
-    if scheme not in ("", "file", "local"):
+    if local is None:
+        if scheme not in STORAGE:
+            known = ", ".join(sorted(STORAGE))
+            raise Invalid(
+                "INVALID_PATH", f"the URL of a file begins with one of {known}, not {scheme[:32]}", field
+            )
         if "::" in path or urlsplit(path).username is not None or "?" in path:
             raise Invalid(
                 "INVALID_PATH",
                 "the URL of a file is plain: no user or password (it is shown to everybody), no chain, no query",
                 field,
             )
-        return file
-    local = urlsplit(path).path if scheme else path
+        return replace(file, path=scheme + path[len(scheme) :])
     if (scheme and urlsplit(path).netloc) or not os.path.isabs(local):
         raise Invalid("INVALID_PATH", "the path of a file is absolute, or a URL such as s3://…", field)
+    if scheme and set("?#") & set(path):
+        raise Invalid("INVALID_PATH", "the URL of a file on this machine is its path, without ? and #", field)
     if Path(os.path.realpath(local)).is_relative_to(os.path.realpath(data_dir)):
         raise Invalid("INVALID_PATH", "a file cannot lie in the data folder of Cohort itself", field)
     return file

@@ -25,6 +25,7 @@ class Unresolvable(Exception):
     """The name of the host has no address, now at least."""
 
 
+LOCALHOST = "localhost"
 PRIVATE, LOCAL, METADATA = "private", "link-local", "of a cloud's metadata service"
 REFUSED = {
     "0.0.0.0/8": "of this machine",
@@ -116,7 +117,7 @@ class Hosts:
         One bad address among several refuses the host. Raises `AddressRefused`, `Unresolvable`.
         """
         name = normal(host)
-        named = f"{name}:{port}" in self._normal_named()
+        named = self.is_named(host, port)
         if only_named and not named and not self.allow_loopback:
             raise AddressRefused(f"the server was not started with --destination-host {host}:{port}")
         addresses, literal = self._addresses(name, port)
@@ -153,9 +154,19 @@ class Hosts:
             raise Unresolvable(f"the name of the host {name!r} cannot be resolved")
         return found, False
 
-    def _normal_named(self) -> set[str]:
+    def is_named(self, host: str, port: int) -> bool:
+        """Say whether whoever starts the server has named a host."""
         parts = (one.rpartition(":") for one in self.named)
-        return {f"{normal(host)}:{port}" for host, _, port in parts}
+        return f"{normal(host)}:{port}" in {f"{normal(known)}:{at}" for known, _, at in parts}
+
+
+def is_address(host: str) -> bool:
+    """Say whether a host is an address, and no name."""
+    try:
+        ip_address(normal(host))
+    except ValueError:
+        return False
+    return True
 
 
 def check_named(address: Address) -> None:

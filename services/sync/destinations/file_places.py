@@ -1,8 +1,9 @@
 """Where does a file go, and how does it get there whole? A folder of this machine, or a URL of fsspec.
 
-On this machine it is written beside the one before and renamed to it, fsynced. Elsewhere it is written to
-this machine's temporary folder and then put under its name in one upload, which object storage shows when it
-is complete. What libraries of storage say may hold secrets, so only the kind of their failures is told.
+On this machine it is written beside the one before and renamed to it, fsynced; a part that a kill has left is removed
+when the file is next touched, and when sync starts. Elsewhere it is written to an unnamed file, which ends with the
+process, and then put under its name in one upload, which object storage shows when it is complete. What libraries of
+storage say may hold secrets, so only the kind of their failures is told.
 """
 
 import contextlib
@@ -16,6 +17,16 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from services.sync.destinations.base import DeliveryError
+
+OBJECT_STORAGE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "ocilake"})
+"""Where a URL names a bucket and no host, so that anybody may name one. Others are for --destination-host."""
+HOSTED = frozenset({"sftp", "ssh", "ftp", "smb", "hdfs"})
+"""Storage at a host of one's own. Not HTTP: its libraries follow redirects, and proxies of the environment."""
+TRIAL = "memory"
+"""In the process's own memory: to try with."""
+STORAGE = OBJECT_STORAGE | HOSTED | {TRIAL}
+LONGEST_NAME = 64
+"""Characters of a file's name in that of its part: a file system takes 255 bytes."""
 
 Write = Callable[[BinaryIO], None]
 Rewrite = Callable[[BinaryIO, BinaryIO], None]
@@ -37,13 +48,22 @@ class Place(ABC):
     def check(self) -> str:
         """Try to write and clean up; return what was tried. Raises `DeliveryError`."""
 
+    def clean(self) -> None:  # noqa: B027 - elsewhere nothing is left
+        """Remove what a killed process may have left beside the file."""
+
 
 def place_of(path: str) -> Place:
     """Return the place that a path or URL names."""
+    local = local_path(path)
+    return Remote(path) if local is None else Folder(local)
+
+
+def local_path(path: str) -> Path | None:
+    """Return the path on this machine that a path or URL names, None where that is elsewhere."""
     scheme = scheme_of(path)
     if not scheme:
-        return Folder(Path(path))
-    return Folder(Path(urlsplit(path).path)) if scheme in ("file", "local") else Remote(path)
+        return Path(path)
+    return Path(urlsplit(path).path) if scheme in ("file", "local") else None
 
 
 def scheme_of(path: str) -> str:
@@ -65,6 +85,7 @@ class Folder(Place):
     def rewrite(self, rewrite: Rewrite) -> None:
         """Read the file, and write beside it and rename."""
         with told("the file cannot be read"):
+            self.clean()
             if not self._path.exists():
                 return
             with self._path.open("rb") as source:
@@ -75,14 +96,23 @@ class Folder(Place):
         self._in_place(lambda stream: None, keep=False)
         return f"{self._path.parent} can be written to"
 
+    def clean(self) -> None:
+        """Remove the parts of a process that was killed."""
+        for keep in (True, False):
+            self._part(keep).unlink(missing_ok=True)
+
+    def _part(self, keep: bool) -> Path:
+        """Return the name of what is written before it gets ours, or is a trial."""
+        return self._path.with_name(f".{self._path.name[:LONGEST_NAME]}.{'part' if keep else 'trial'}")
+
     def _in_place(self, write: Write, *, keep: bool) -> None:
         """Write a file beside ours, fsync it and, to `keep` it, rename it to ours."""
-        folder = self._path.parent
         with told("the file cannot be written in its folder"):
-            if self._path.is_dir():
-                raise DeliveryError("the path of the file is a folder")
-            descriptor, name = tempfile.mkstemp(
-                prefix=f".{self._path.name[:64]}.", suffix=".part", dir=folder
+            self._check_kind()
+            part = self._part(keep)
+            part.unlink(missing_ok=True)
+            descriptor = os.open(
+                part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
             )
             try:
                 with open(descriptor, "wb") as stream:
@@ -92,11 +122,19 @@ class Folder(Place):
                         os.fchmod(stream.fileno(), stat.S_IMODE(self._path.stat().st_mode))
                     os.fsync(stream.fileno())
                 if keep:
-                    os.replace(name, self._path)
-                    _sync_folder(folder)
+                    part.replace(self._path)
+                    _sync_folder(self._path.parent)
             finally:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(name)
+                part.unlink(missing_ok=True)
+
+    def _check_kind(self) -> None:
+        """Raise `DeliveryError` where something lies there that is no file, to which a file is not to be renamed."""
+        with contextlib.suppress(FileNotFoundError):
+            mode = self._path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise DeliveryError("the path of the file is a folder")
+            if not stat.S_ISREG(mode):
+                raise DeliveryError("what is at the path of the file is no file")
 
 
 class Remote(Place):
@@ -106,26 +144,24 @@ class Remote(Place):
         self._url = url
 
     def put(self, write: Write) -> None:
-        """Write to a temporary file, then upload it under its name."""
-        with told("the file cannot be written here"), tempfile.TemporaryDirectory() as folder:
-            local = Path(folder) / "members"
-            with local.open("wb") as stream:
-                write(stream)
+        """Write to a file without a name, then upload it under its name."""
+        with told("the file cannot be written here"), tempfile.TemporaryFile() as local:
+            write(local)
+            local.flush()
             with _told_of_storage(self._url):
                 storage, path = self._storage()
-                storage.put_file(str(local), path)
+                storage.put_file(_name_of(local), path)
 
     def rewrite(self, rewrite: Rewrite) -> None:
         """Fetch the file, and put a new one under its name."""
-        with told("the file cannot be read here"), tempfile.TemporaryDirectory() as folder:
-            local = Path(folder) / "before"
+        with told("the file cannot be read here"), tempfile.TemporaryFile() as local:
             with _told_of_storage(self._url):
                 storage, path = self._storage()
                 if not storage.exists(path):
                     return
-                storage.get_file(path, str(local))
-            with local.open("rb") as source:
-                self.put(lambda stream: rewrite(source, stream))
+                storage.get_file(path, _name_of(local))
+            local.seek(0)
+            self.put(lambda stream: rewrite(local, stream))
 
     def check(self) -> str:
         """Upload an empty object beside the file and remove it."""
@@ -174,6 +210,11 @@ def _told_of_storage(url: str) -> Iterator[None]:
         raise DeliveryError(f"the file cannot be put at {scheme}://…: {reason}") from None
     except Exception as error:
         raise DeliveryError(f"the file cannot be put at {scheme}://… ({type(error).__name__})") from None
+
+
+def _name_of(file: BinaryIO) -> str:
+    """Return a path by which this process opens a file that has no name."""
+    return f"/proc/self/fd/{file.fileno()}"
 
 
 def _sync_folder(folder: Path) -> None:

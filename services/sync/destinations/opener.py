@@ -1,6 +1,7 @@
 """Which code serves a destination? Opens it by its settings; the one place that knows all types."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -8,11 +9,19 @@ import httpx
 
 from libs.clock import Clock
 from libs.errors import Invalid
-from services.sync.destinations.addresses import AddressRefused, Hosts, Unresolvable
+from services.sync.confine import Confine, anywhere
+from services.sync.destinations.addresses import (
+    LOCALHOST,
+    AddressRefused,
+    Hosts,
+    Unresolvable,
+    is_address,
+    normal,
+)
 from services.sync.destinations.base import DeliveryError, Target
 from services.sync.destinations.facebook.account import Accounts
 from services.sync.destinations.file import FileTarget
-from services.sync.destinations.file_places import scheme_of
+from services.sync.destinations.file_places import OBJECT_STORAGE, TRIAL, local_path, place_of, scheme_of
 from services.sync.destinations.plugin import PluginTarget
 from services.sync.destinations.retrying import Patience
 from services.sync.destinations.webhook import WebhookTarget, host_of
@@ -25,18 +34,19 @@ from services.sync.model import (
     WebhookSettings,
 )
 
-OBJECT_STORAGE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "ocilake"})
-"""Where a URL names a bucket and no host, so that anybody may name one. Others are for --destination-host."""
-
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """Opens destinations. `hosts` says what beside public hosts they may be at, `accounts` has limits of theirs."""
+    """Opens destinations. `hosts` says what beside public hosts they may be at, `confine` where files may lie.
+
+    `accounts` has limits of theirs.
+    """
 
     clock: Clock
     accounts: Accounts
     hosts: Hosts = field(default_factory=Hosts)
     patience: Patience = field(default_factory=Patience)
+    confine: Confine = anywhere
 
     async def open(self, destination: Destination) -> Target:
         """Open a destination; nothing is sent yet. Raises `DeliveryError` where that is not allowed any more."""
@@ -59,6 +69,14 @@ class Opener:
             case FacebookSettings():
                 return self._facebook(settings)
 
+    def clean(self, destinations: Iterable[Destination]) -> None:
+        """Remove what a killed process has left of files, where they may lie; blocks."""
+        for destination in destinations:
+            if isinstance(destination.settings, FileSettings):
+                with suppress(Invalid, OSError):
+                    self.confine(destination.settings)
+                    place_of(destination.settings.path).clean()
+
     def _facebook(self, settings: FacebookSettings) -> Target:
         try:
             from services.sync.destinations.facebook.target import (
@@ -74,8 +92,10 @@ class Opener:
     async def check_settings(self, settings: Settings) -> Sequence[str]:
         """Return the addresses to call, all checked; none where it is not up to us, or has none now.
 
-        Raises `Invalid` for a host that must not be called; a name may become known later.
+        Raises `Invalid` for a host that must not be called, or a file that must not be written; a name may become
+        known later.
         """
+        self.confine(settings)
         what, field_path = "", ""
         try:
             match settings:
@@ -99,11 +119,17 @@ class Opener:
         return ()
 
     async def _check_storage(self, path: str) -> Sequence[str]:
-        """Check the host of a storage's URL. The library of the storage connects by itself, to what it finds then."""
+        """Check the host of a storage's URL. The library of the storage connects by itself, to what it finds then.
+
+        So a name counts only where it was allowed by name.
+        """
         scheme = scheme_of(path)
-        if scheme in ("", "file", "local") or scheme in OBJECT_STORAGE:
+        if local_path(path) is not None or scheme in OBJECT_STORAGE:
             return ()
-        if scheme == "memory" and self.hosts.allow_loopback:
+        if scheme == TRIAL and self.hosts.allow_loopback:
             return ()
         parts = urlsplit(path)
-        return await self.hosts.resolved(parts.hostname or scheme, parts.port or 0, only_named=True)
+        host, port = parts.hostname or scheme, parts.port or 0
+        if not (self.hosts.is_named(host, port) or is_address(host) or normal(host) == LOCALHOST):
+            raise AddressRefused(f"the server was not started with --destination-host {host}:{port}")
+        return await self.hosts.resolved(host, port, only_named=True)

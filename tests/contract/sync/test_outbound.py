@@ -111,17 +111,44 @@ async def test_nor_for_a_plug_in(strict: SyncHarness, target: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "http://10.0.0.1/x",
         "sftp://127.0.0.1/x",
+        "SFTP://localhost/x",
         "ftp://10.0.0.1/x",
         "smb://fs/x",
-        "webhdfs://169.254.169.254:50070/x",
+        "hdfs://169.254.169.254:9000/x",
     ],
 )
 async def test_nor_for_a_file(strict: SyncHarness, path: str) -> None:
     settings = {"path": path, "format": "CSV"}
     failure = await strict.failure("CreateDestination", {"destination": {"name": "x", "file": settings}})
     assert (failure.reason, failure.violations[0][0]) == ("HOST_REFUSED", "destination.file.path")
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["http", "HTTPS", "webhdfs", "tar", "zip", "github", "reference", "simplecache", "dask", "git", "x" * 99],
+)
+async def test_storage_whose_library_follows_redirects_or_reads_elsewhere_is_refused(
+    sync: SyncHarness, scheme: str
+) -> None:
+    settings = {"path": f"{scheme}://localhost/x.csv", "format": "CSV"}
+    failure = await sync.failure("CreateDestination", {"destination": {"name": "x", "file": settings}})
+    assert (failure.reason, failure.violations[0][0]) == ("INVALID_PATH", "destination.file.path")
+    assert len(failure.message) < 300
+
+
+async def test_insecure_lets_storage_be_on_this_machine_by_its_address_alone(sync: SyncHarness) -> None:
+    for host, allowed in (
+        ("localhost", True),
+        ("127.0.0.1:22", True),
+        ("nobody.test", False),
+    ):
+        settings = {"path": f"sftp://{host}/x.csv", "format": "CSV"}
+        asked = {"destination": {"name": host, "file": settings}}
+        if allowed:
+            await sync.call("CreateDestination", asked)
+        else:
+            assert (await sync.failure("CreateDestination", asked)).reason == "HOST_REFUSED"
 
 
 async def test_an_internal_address_is_refused_in_an_update_too(strict: SyncHarness) -> None:

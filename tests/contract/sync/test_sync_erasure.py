@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from pyarrow import parquet
 
+from services.sync import erasing
 from tests.contract.harness import Client, did, event
 from tests.contract.harness import client as serve
 from tests.contract.sync.harness import SyncHarness, until
@@ -90,6 +91,32 @@ async def test_a_webhook_is_told_to_remove_an_erased_customer(
     assert last["cohortName"] == "viewers"
     run = await sync.run(made["syncId"])
     assert (run.get("plannedAdds", 0), run.get("plannedRemoves", 0)) == (0, 0)
+
+
+async def test_a_destination_that_does_not_answer_holds_up_no_other_and_is_said_to_be_at_work(
+    api: Client, sync: SyncHarness, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "SOON_SECONDS", 0.05)
+    with WebhookReceiver() as silent:
+        hook = {"destination": {"name": "silent", "webhook": {"url": silent.url}}}
+        made = (await sync.call("CreateDestination", hook))["destination"]["destinationId"]
+        stuck = await sync.sync(viewers(api), made)
+        healthy = await sync.sync(viewers(api, "again"), await sync.webhook(receiver))
+        for each in (stuck, healthy):
+            await sync.run(each["syncId"])
+        silent.misbehave(Answer(hang=True))
+        api.call("DeleteCustomers", {"customerIds": [ERASED]})
+        await until(lambda: set(receiver.members(healthy["syncId"])) == {"ann", "bob"})
+
+        def waits() -> Json:
+            [listed] = api.call("ListErasures")["erasures"]
+            return dict(listed.get("waitsFor", [{}])[0])
+
+        await until(lambda: waits().get("reason") == "IN_PROGRESS")
+        assert waits()["destinationName"] == "silent"
+        silent.release()
+        await until(lambda: not api.call("ListErasures"))
+        assert set(silent.members(stuck["syncId"])) == {"ann", "bob"}
 
 
 async def test_a_customer_is_removed_though_the_cohort_is_deleted(

@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import os
+import tempfile
 
 import fsspec
 import pyarrow.parquet
 import pytest
 
 from services.sync import store
+from services.sync.destinations import file_places
 from tests.contract.sync.test_sync_webhook import counts
 
 
@@ -196,6 +198,10 @@ async def test_a_file_is_written_by_one_sync_however_its_path_is_spelt(sync, coh
         refused = await sync.failure("CreateSync", {"sync": asked})
         assert (refused.code.name, refused.reason) == ("FAILED_PRECONDITION", "FILE_IN_USE")
         assert holder in refused.message
+    for odd in ("?x", "#x"):
+        settings = {"path": f"file://{tmp_path}/out.csv{odd}", "format": "CSV"}
+        refused = await sync.failure("CreateDestination", {"destination": {"name": odd, "file": settings}})
+        assert refused.reason == "INVALID_PATH"
     free = await sync.file(tmp_path / "other.csv", name="other")
     await sync.sync(second, free)
     moved = {"destinationId": free, "file": {"path": str(tmp_path / "out.csv"), "format": "CSV"}}
@@ -212,3 +218,58 @@ async def test_the_newest_runs_are_kept(sync, cohorts, tmp_path, monkeypatch):
     listed = (await sync.call("ListSyncRuns", {"syncId": sync_id}))["runs"]
     assert [run["runId"] for run in listed] == runs[:1:-1]
     assert (await sync.failure("GetSyncRun", {"runId": runs[0]})).reason == "RUN_NOT_FOUND"
+
+
+async def test_what_a_kill_left_beside_a_file_goes_at_the_next_start_or_when_the_file_is_touched(
+    sync, cohorts, tmp_path
+):
+    cohort_id = cohorts.add_cohort("C", ["ann"])
+    destination_id = await sync.file(tmp_path / "members.csv")
+    sync_id = (await sync.sync(cohort_id, destination_id))["syncId"]
+    part = tmp_path / ".members.csv.part"
+    part.write_text("customerId\nsomebody who is to be erased")
+    await sync.restart()
+    assert not part.exists()
+    part.write_text("again")
+    assert (await sync.run(sync_id))["state"] == "SUCCEEDED"
+    assert sorted(os.listdir(tmp_path)) == ["data", "members.csv"]
+    for rewrite in (True, False):
+        part.write_text("and again")
+        place = file_places.place_of(str(tmp_path / ("members.csv" if rewrite else "other.csv")))
+        part.rename(part.with_name(".other.csv.part")) if not rewrite else None
+        place.rewrite(lambda source, stream: None)
+    assert sorted(os.listdir(tmp_path)) == ["data", "members.csv"]
+
+
+async def test_nothing_but_a_file_is_put_in_the_place_of(sync, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    tested = await sync.call("TestDestination", {"destinationId": await sync.file(tmp_path / "fifo")})
+    assert (tested.get("ok", False), "is no file" in tested["message"]) == (False, True)
+    (tmp_path / "target").mkdir()
+    tested = await sync.call(
+        "TestDestination", {"destinationId": await sync.file(tmp_path / "target", name="t")}
+    )
+    assert (tested.get("ok", False), "is a folder" in tested["message"]) == (False, True)
+
+
+async def test_a_file_elsewhere_leaves_nothing_in_the_temporary_folder(sync, cohorts, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    seen = []
+    storage = type(fsspec.filesystem("memory"))
+    put = storage.put_file
+
+    def looking(self, local, path, **options):
+        seen.extend(os.listdir(tmp_path / "tmp"))
+        put(self, local, path, **options)
+
+    monkeypatch.setattr(storage, "put_file", looking)
+    cohort_id = cohorts.add_cohort("C", ["ann"])
+    url = "memory://bucket/unnamed.csv"
+    sync_id = (await sync.sync(cohort_id, await sync.file(url)))["syncId"]
+    assert (await sync.run(sync_id))["state"] == "SUCCEEDED"
+    assert fsspec.filesystem("memory").cat_file(url) == b"customerId\r\nann\r\n"
+    file_places.place_of(url).rewrite(lambda source, stream: stream.write(source.read().upper()))
+    assert fsspec.filesystem("memory").cat_file(url) == b"CUSTOMERID\r\nANN\r\n"
+    assert seen == []
+    fsspec.filesystem("memory").rm("/bucket", recursive=True)
