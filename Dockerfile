@@ -12,7 +12,7 @@ RUN printf '#!/bin/sh\nexec python -m libs.cli.main "$@"\n' > /venv/bin/cohort \
 FROM python:3.11-slim
 COPY --from=build /venv /venv
 COPY --from=build /app /app
-RUN useradd --uid 10001 --no-create-home cohort && install -d -o cohort -g cohort /data
+RUN useradd --uid 10001 --no-create-home cohort && install -d -m 700 -o cohort -g cohort /data
 # Nothing is written but to /data and /tmp, so the root may be read-only. Compiled loops are kept in /tmp; a container
 # compiles them once, beside its work.
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 NUMBA_CACHE_DIR=/tmp/kernels

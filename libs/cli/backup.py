@@ -19,7 +19,7 @@ import xxhash
 from libs.cli.errors import Failed
 from libs.cli.meter import Meter
 from libs.cli.output import count, note, say
-from libs.cli.parts import DATA, Part, parts_of
+from libs.cli.parts import DATA, Part, keep_private, parts_of
 from libs.cli.status import size
 from libs.cli.verify import find_damage
 from libs.events.renewal import renew_identity
@@ -58,6 +58,7 @@ def backup(
 
     Example: cohort backup --data-dir data backups/monday
     """
+    keep_private()
     parts = sorted(parts_of(data_dir), key=lambda part: ORDER.index(part.kind))
     _need_empty(target)
     target.mkdir(parents=True, exist_ok=True)
@@ -99,6 +100,7 @@ def restore(
 
     Example: cohort restore backups/monday --data-dir data
     """
+    keep_private()
     files = _read_list(source)
     _need_empty(data_dir)
     making = data_dir.with_name(data_dir.name + RESTORING)

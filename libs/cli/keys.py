@@ -10,6 +10,7 @@ from libs.cli.errors import Failed
 from libs.cli.options import Everything, Json, Limit, Yes
 from libs.cli.output import count, instant, note, say, show_json, show_table
 from libs.cli.paging import listing
+from libs.cli.parts import keep_private
 from libs.cli.session import can_ask, session_of
 from libs.gen.cohort.v1 import admin_pb2
 from libs.rpc.scopes import Scope
@@ -40,7 +41,8 @@ def create(
 ) -> None:
     """Make an API key. Its secret is printed this once, alone on stdout, and kept nowhere.
 
-    ingest sends events and customers, read asks, manage changes cohorts, destinations and syncs, admin makes keys.
+    ingest sends events and customers, read asks, manage changes cohorts, destinations and syncs and
+    erases customers, admin makes keys.
 
     Example: cohort keys create 'shop backend' --scope ingest --scope read
     """
@@ -140,6 +142,7 @@ def _offline(data_dir: Path, wanted: Any, operator: bool) -> Any:
         key, secret = made(
             wanted.name, wanted.scopes, project_id=project_id, now=system_clock(), operator=operator
         )
+        keep_private()
         directory = Directory(data_dir, writable=True)
     except (StorageError, Fault) as error:
         raise Failed(str(error)) from error

@@ -1,5 +1,6 @@
 """What is in a data directory? Its LMDB environments and the files beside them, found by where they lie."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,11 @@ def parts_of(data_dir: Path) -> list[Part]:
     if unknown := set(data_dir.rglob(DATA)) - {part.data for part in found}:
         raise Failed(f"{sorted(unknown)[0]} is of no part that is known; nothing was done")
     return found
+
+
+def keep_private() -> None:
+    """Have what this process makes be its user's alone to read: customers' data, and sync's own credential."""
+    os.umask(0o077)
 
 
 def disk_bytes(folder: Path) -> int:

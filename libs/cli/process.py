@@ -325,6 +325,12 @@ class Process:
         """Take the data directory for this process to write, and make the first project where there is none."""
         lock = WriterLock(self.options.data_dir)
         self.stack.callback(lock.close)
+        if self.options.data_dir.stat().st_mode & 0o077:
+            log.warning(
+                "data directory open to others",
+                path=str(self.options.data_dir),
+                advice="chmod -R go= it: it holds customers' data, and a credential that reads all of it",
+            )
         self.open_directory("ingest", writable=True)
         self._check_keys()
         options = self.options

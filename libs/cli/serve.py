@@ -8,12 +8,35 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from libs.cli.errors import Failed
 from libs.cli.options import MasterKeyFile
+from libs.cli.parts import keep_private
+from libs.cli.serve_options import (
+    CohortTarget,
+    CompactEvery,
+    DataDir,
+    DedupeDays,
+    DestinationHost,
+    EncryptProfiles,
+    Files,
+    IngestTarget,
+    Insecure,
+    Limit,
+    Listen,
+    LogCalls,
+    LogLevel,
+    Metrics,
+    Plaintext,
+    TenantFiles,
+    TimeZone,
+    TlsCert,
+    TlsClientCa,
+    TlsKey,
+)
 from libs.cli.session import session_of
 from libs.logs import Level
 from libs.rpc.tls import ClientTls, ServerTls, TlsError
@@ -25,133 +48,7 @@ if TYPE_CHECKING:  # a command that serves imports what it needs, the others sta
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while others wait: a tenth of the default, for steady latencies."""
 
-DataDir = Annotated[Path, typer.Option(help="Where everything is kept. Made where it does not exist.")]
-Listen = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")]
-Insecure = Annotated[
-    bool,
-    typer.Option(
-        "--insecure",
-        help="For development: ask for no key, listen on loopback only, let destinations be there.",
-    ),
-]
-Plaintext = Annotated[
-    bool,
-    typer.Option("--allow-plaintext", help="Listen beyond loopback without TLS."),
-]
-TlsCert = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="COHORT_SERVER_TLS_CERT",
-        help="Encrypt, with this certificate (PEM); read again when it changes.",
-    ),
-]
-TlsKey = Annotated[
-    Path | None,
-    typer.Option(envvar="COHORT_SERVER_TLS_KEY", help="The key of --tls-cert (PEM, no password)."),
-]
-TlsClientCa = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="COHORT_SERVER_TLS_CLIENT_CA",
-        help="Mutual TLS: let only clients in whose certificate these authorities have signed (PEM).",
-    ),
-]
-TimeZone = Annotated[
-    str | None,
-    typer.Option(metavar="ZONE", help="The IANA zone of calendar days, fixed when the data is made. [UTC]"),
-]
-CohortTarget = Annotated[
-    str, typer.Option(metavar="HOST:PORT", help="The cohort service to ask for members.")
-]
-IngestTarget = Annotated[
-    str,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="The ingest service to ask who was erased. [none: erasures wait]",
-        show_default=False,
-    ),
-]
-DestinationHost = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--destination-host",
-        metavar="HOST:PORT",
-        envvar="COHORT_DESTINATION_HOSTS",
-        help="Let destinations be there: plug-ins, other Graph APIs, storage servers, private webhooks. Repeatable.",
-    ),
-]
-
-Metrics = Annotated[
-    str | None,
-    typer.Option(
-        metavar="[HOST:]PORT",
-        envvar="COHORT_METRICS",
-        help="Serve metrics for Prometheus over HTTP here, on loopback unless a host is named. [off]",
-    ),
-]
-
-CompactEvery = Annotated[
-    float,
-    typer.Option(
-        metavar="SECONDS",
-        min=0.0,
-        help="How often to remove from disk what is left of erased customers, if anything is, beside at the start; "
-        "0: only by `cohort compact`.",
-    ),
-]
-DedupeDays = Annotated[
-    float | None,
-    typer.Option(
-        metavar="DAYS",
-        min=1 / 1440,
-        max=366.0,
-        help="How long the first project remembers an event's id. Holds until it is said anew. [7]",
-    ),
-]
-EncryptProfiles = Annotated[
-    bool,
-    typer.Option(
-        "--encrypt-profiles",
-        envvar="COHORT_ENCRYPT_PROFILES",
-        help="Seal what customers' profiles say, and the string values of events, on disk: in all projects, from now "
-        "on for good.",
-    ),
-]
-Limit = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=NUMBER",
-        envvar="COHORT_LIMITS",
-        help="How much all clients may ask for at once, as in working=64; docs/overload.md lists them. Repeatable.",
-    ),
-]
-LogLevel = Annotated[
-    Level, typer.Option(envvar="COHORT_LOG_LEVEL", help="From which level on to log, to stderr.")
-]
-LogCalls = Annotated[
-    Level,
-    typer.Option(envvar="COHORT_LOG_CALLS", help="The level of the line that each call gets."),
-]
-
 MOST_PORT = 65_535
-TenantFiles = Annotated[
-    Path | None,
-    typer.Option(
-        "--tenant-files",
-        metavar="DIR",
-        help="Let projects but the first have file destinations, each in a folder of its name here.",
-    ),
-]
-Files = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Let file destinations of the first project lie in this folder alone. [anywhere but where the server "
-        "keeps its own]",
-        show_default=False,
-    ),
-]
-
 DAY_MS = 86_400_000
 DEFAULT_DATA = Path("data")
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -385,7 +282,7 @@ def _run(
     from libs.rpc.limits import UnknownLimitError, read_limits
     from libs.storage.environment import StorageError
 
-    api_key = None if insecure else os.environ.get("COHORT_API_KEY") or None
+    api_key = None if insecure else _operators_key()
     _check_listen(listen, insecure, allow_plaintext or tls is not None)
     try:
         limits = read_limits(guards.limits)
@@ -394,6 +291,7 @@ def _run(
     configure(guards.log_level)
     take_over()
     _allow_files()
+    keep_private()
     sys.setswitchinterval(SWITCH_SECONDS)
     options = Options(
         data_dir.absolute(),
@@ -404,7 +302,7 @@ def _run(
         cohort_target,
         hosts,
         places=_places(*folders, tls, master_key_file),
-        metrics=_metrics_address(metrics),
+        metrics=_metrics_address(metrics, insecure, allow_plaintext),
         master=_master_key(master_key_file),
         encrypt_profiles=encrypt_profiles,
         limits=limits,
@@ -474,14 +372,32 @@ def _master_key(path: Path | None) -> "MasterKey | None":
         raise Failed(str(error)) from error
 
 
-def _metrics_address(metrics: str | None) -> tuple[str, int] | None:
+def _metrics_address(metrics: str | None, insecure: bool, allow_plaintext: bool) -> tuple[str, int] | None:
     """Return the host and port of --metrics, which may be a port alone: loopback."""
     if metrics is None:
         return None
     host, _, port = metrics.rpartition(":")
     if not port.isdecimal() or int(port) > MOST_PORT:
         raise Failed(f"--metrics is PORT or HOST:PORT, as in 9464, not {metrics}")
-    return host.strip("[]") or "127.0.0.1", int(port)
+    bare = host.strip("[]") or "127.0.0.1"
+    if not _is_loopback(bare) and insecure:
+        raise Failed(f"--insecure listens on loopback only, and --metrics is on {bare}")
+    if not _is_loopback(bare) and not allow_plaintext:
+        raise Failed(
+            f"metrics are not encrypted and know no key, and {bare} is beyond this machine: give a port alone, or "
+            f"say --allow-plaintext where the network is private"
+        )
+    return bare, int(port)
+
+
+def _operators_key() -> str | None:
+    """Return COHORT_API_KEY, as a client can send it."""
+    key = os.environ.get("COHORT_API_KEY") or None
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        raise Failed(
+            "COHORT_API_KEY has a blank, a line's end or another character that no client can send in a key"
+        )
+    return key
 
 
 def _allow_files() -> None:
@@ -492,6 +408,6 @@ def _allow_files() -> None:
 
 def _is_loopback(host: str) -> bool:
     try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+        return host.lower() == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False

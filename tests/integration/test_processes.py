@@ -121,6 +121,11 @@ def test_data_of_a_newer_version_is_refused_in_one_line(start: Any, tmp_path: Pa
         (["--listen", "0.0.0.0:0", "--insecure"], "loopback only"),
         (["--listen", "0.0.0.0:0", "--insecure", "--allow-plaintext"], "loopback only"),
         (["--listen", "nowhere", "--insecure"], "HOST:PORT"),
+        (["--listen", "LOCALHOST:0", "--insecure", "--metrics", "0.0.0.0:0"], "loopback only"),
+        (
+            ["--listen", "127.0.0.1:0", "--insecure", "--allow-plaintext", "--metrics", "[::]:0"],
+            "loopback only",
+        ),
         (["--listen", "127.0.0.1:0", "--insecure", "--time-zone", "Mars/Olympus"], "no IANA time zone"),
     ],
 )
@@ -142,6 +147,50 @@ def test_beyond_loopback_without_tls_must_be_allowed(start: Any, tmp_path: Path)
         assert api.failure("RunRule", {"rule": did()}).code == grpc.StatusCode.UNAUTHENTICATED
         assert api.call("RunRule", {"rule": did()}, metadata=[("authorization", "Bearer k")])
     assert process.terminate()[0] == 0
+
+
+def test_metrics_beyond_loopback_must_be_allowed(start: Any, tmp_path: Path) -> None:
+    for metrics in ("0.0.0.0:0", "[::]:0", "*:0", "example.com:0"):
+        arguments = ["serve", "--data-dir", str(tmp_path), "--listen", "127.0.0.1:0", "--metrics", metrics]
+        code, _, errors = start(*arguments, COHORT_API_KEY="k").ended()
+        assert (code, "--allow-plaintext" in one_line(errors)) == (1, True)
+    process = start(*arguments[:-1], "0.0.0.0:0", "--allow-plaintext", COHORT_API_KEY="k").listening()
+    assert process.terminate()[0] == 0
+
+
+@pytest.mark.parametrize("key", ["a key", "key\n", " key", "schlüssel"])
+def test_a_key_that_no_client_can_send_is_refused(start: Any, tmp_path: Path, key: str) -> None:
+    arguments = ["serve", "--data-dir", str(tmp_path), "--listen", "127.0.0.1:0"]
+    code, _, errors = start(*arguments, COHORT_API_KEY=key).ended()
+    assert (code, "COHORT_API_KEY" in one_line(errors)) == (1, True)
+
+
+def test_what_a_server_and_a_backup_make_is_their_users_alone_to_read(start: Any, tmp_path: Path) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    server = start(*serve(data)).listening()
+    with connected(server) as api:
+        api.call("CreateProject", {"project": {"projectId": "acme"}})
+        api.send(event("ann"))
+    assert start("backup", "--data-dir", str(data), str(copy)).ended()[0] == 0
+    server.terminate()
+    made = [data, copy, *data.rglob("*"), *copy.rglob("*")]
+    assert len(made) > 20
+    assert {path.stat().st_mode & 0o077 for path in made} == {0}
+
+
+def test_proxies_of_the_environment_are_not_used(start: Any, tmp_path: Path) -> None:
+    nobody = "http://127.0.0.1:1"
+    proxies = {"http_proxy": nobody, "https_proxy": nobody, "grpc_proxy": nobody, "no_proxy": ""}
+    server = start(*serve(tmp_path / "data"), **proxies).listening()
+    with connected(server) as api:
+        cohort = api.call("CreateCohort", {"cohort": {"name": "all", "rule": did()}})["cohort"]
+        file = {"path": str(tmp_path / "out.csv"), "format": "CSV"}
+        made = api.call("CreateDestination", {"destination": {"name": "f", "file": file}})["destination"]
+        pair = {"cohortId": cohort["cohortId"], "destinationId": made["destinationId"]}
+        sync = api.call("CreateSync", {"sync": {**pair, "schedule": {"hourly": {}}}})["sync"]
+        assert api.call("PreviewSync", {"syncId": sync["syncId"]}) is not None
+    code, _, errors = start("--target", server.target, "health", **proxies).ended()
+    assert (code, errors) == (0, "")
 
 
 def test_a_port_that_is_taken_is_said_in_the_last_line(start: Any, tmp_path: Path) -> None:
