@@ -19,12 +19,16 @@ import xxhash
 from libs.cli.errors import Failed
 from libs.cli.meter import Meter
 from libs.cli.output import count, note, say
-from libs.cli.parts import DATA, Part, keep_private, parts_of
+from libs.cli.parts import DATA, Part, keep_private, missing_from, parts_of
 from libs.cli.status import size
 from libs.cli.verify import find_damage
+from libs.errors import Corrupt
 from libs.events.renewal import renew_identity
 from libs.storage.arrays import sync_folder
+from libs.storage.directory import Directory
 from libs.storage.environment import MAP_BYTES
+from libs.storage.failures import StorageError
+from libs.storage.projects import log_folder
 
 LIST = "backup.json"
 FORMAT = 1
@@ -60,7 +64,11 @@ def backup(
     """
     keep_private()
     parts = sorted(parts_of(data_dir), key=lambda part: ORDER.index(part.kind))
+    for path in missing_from(data_dir):
+        raise Failed(f"{path} is not there, and was made here: a copy would lack it. cohort verify says more")
     _need_empty(target)
+    if target.resolve().is_relative_to(data_dir.resolve()):
+        raise Failed(f"{target} is in the data directory itself; name a folder elsewhere")
     target.mkdir(parents=True, exist_ok=True)
     listed = []
     with Meter(sum(part.data.stat().st_blocks * 512 for part in parts)) as meter:
@@ -76,14 +84,17 @@ def backup(
         listed.append(_listed(target, Path(MASTER_KEY)))
     written = target / (LIST + ".new")
     written.write_text(
-        json.dumps({"format": FORMAT, "time": int(time.time() * 1000), "files": listed}, indent=1)
+        json.dumps(
+            {"format": FORMAT, "time": int(time.time() * 1000), "files": listed, "xxh3": _of_list(listed)},
+            indent=1,
+        )
     )
     _to_disk(written)
     written.replace(target / LIST)
     sync_folder(target)
     if kept and not master_key:
         note(
-            f"{data_dir / MASTER_KEY} is not in the backup: keep it elsewhere, or secrets must be given anew"
+            f"{data_dir / MASTER_KEY} is not in the backup: keep it elsewhere, what it seals cannot be read without"
         )
     total = sum(each["bytes"] for each in listed)
     say(f"backed up to {target}: {count(len(listed), 'file')}, {size(total)}")
@@ -113,6 +124,7 @@ def restore(
                     raise Failed(f"{source / each['path']} is not what was backed up; use another backup")
                 (making / each["path"]).parent.mkdir(parents=True, exist_ok=True)
                 _copy(source / each["path"], making / each["path"], meter)
+        _need_whole(making)
         found = find_damage(making)
         if found.damage:
             raise Failed(f"the backup holds damage: {found.damage[0]['what']}; use another backup")
@@ -129,11 +141,31 @@ def restore(
         shutil.rmtree(making, ignore_errors=True)
     for told in found.notes:
         note(told.replace(str(making), str(data_dir)))
-    say(f"restored {source} to {data_dir}; start the server")
+    key = f", with that master key: --master-key-file, or {data_dir / MASTER_KEY}" if found.notes else ""
+    say(f"restored {source} to {data_dir}; start the server{key}")
+
+
+def _need_whole(making: Path) -> None:
+    """Raise `Failed` where the projects of a backup, or the log of one of them, are not in it."""
+    kinds = {part.kind for part in parts_of(making)}
+    if "projects" not in kinds:
+        raise Failed("the backup lacks its projects; use another backup")
+    directory = Directory(making, writable=False)
+    try:
+        ids = list(directory.contents().projects)
+    except (StorageError, Corrupt) as error:
+        raise Failed(f"the backup holds damage: {error}; use another backup") from error
+    finally:
+        directory.close()
+    for project_id in ids:
+        if not (log_folder(making, project_id) / DATA).exists():
+            raise Failed(f"the backup lacks the event log of project {project_id}; use another backup")
 
 
 def _need_empty(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise Failed(f"{folder} is a file; nothing was changed. Name a folder that does not exist yet")
+    if folder.exists() and any(folder.iterdir()):
         raise Failed(f"{folder} is not empty; nothing was changed. Name a folder that does not exist yet")
 
 
@@ -183,6 +215,11 @@ def _listed(folder: Path, name: Path) -> dict[str, Any]:
     return {"path": str(name), "bytes": path.stat().st_size, "xxh3": _digest(path, None)}
 
 
+def _of_list(files: list[dict[str, Any]]) -> str:
+    """Hash the list of files, so that one that lost a file is known."""
+    return xxhash.xxh3_128_hexdigest(json.dumps(files, sort_keys=True).encode())
+
+
 def _digest(path: Path, meter: Meter | None) -> str:
     digest = xxhash.xxh3_128()
     try:
@@ -201,14 +238,17 @@ def _read_list(source: Path) -> list[dict[str, Any]]:
         listed = json.loads((source / LIST).read_text())
         files: list[dict[str, Any]] = listed["files"]
         known = int(listed["format"])
-    except (OSError, ValueError, KeyError, TypeError):
+        paths = [Path(each["path"]) for each in files]
+        if listed.get("xxh3", _of_list(files)) != _of_list(files):
+            raise ValueError
+        sum(int(each["bytes"]) for each in files)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise Failed(
             f"{source} is no whole backup: {LIST}, which is written last, is not there or unreadable"
         ) from None
     if known > FORMAT:
         raise Failed(f"{source} was made by a newer version of Cohort; upgrade Cohort")
-    for each in files:
-        path = Path(each["path"])
+    for path in paths:
         if path.is_absolute() or ".." in path.parts:
             raise Failed(f"{source / LIST} names {path}, which is outside of the backup")
     return files

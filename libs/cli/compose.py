@@ -10,7 +10,7 @@ from contextlib import suppress
 import structlog
 
 from libs.cli.process import Process
-from libs.storage.environment import Absent
+from libs.storage.failures import Absent
 
 WAIT_SECONDS = 0.2
 """How often a service that reads what another writes looks whether it is there yet."""

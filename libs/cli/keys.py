@@ -132,7 +132,7 @@ def _offline(data_dir: Path, wanted: Any, operator: bool) -> Any:
     from libs.clock import system_clock
     from libs.errors import Fault
     from libs.storage.directory import Change, Directory
-    from libs.storage.environment import StorageError
+    from libs.storage.failures import StorageError
     from libs.storage.projects import DEFAULT
     from services.ingest.admin import write_key
     from services.ingest.keys import made

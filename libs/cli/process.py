@@ -34,10 +34,11 @@ from libs.rpc.metrics import Calls
 from libs.rpc.server import Server, stop_signal
 from libs.rpc.tls import ClientTls, ServerTls
 from libs.storage.directory import Directory, ensure_default
-from libs.storage.environment import Absent, WriterLock
+from libs.storage.failures import Absent
 from libs.storage.key_use import KeyUse
 from libs.storage.master_key import MasterKey, Masters
 from libs.storage.projects import DEFAULT, Project, Quota, log_folder, root_of
+from libs.storage.writer_lock import WriterLock
 from libs.zones import ZoneInfo
 from services.cohort.servicer import CohortServicer
 from services.cohort.store import CohortStore
@@ -219,7 +220,8 @@ class Process:
                 log_bytes=self._log_bytes,
             )
         if cohort:
-            store = CohortStore(root_of(self.options.data_dir, project.project_id) / "cohort")
+            home = self.options.data_dir
+            store = CohortStore(root_of(home, project.project_id) / "cohort", home)
             self.stack.callback(store.close)
             data.servicers[CohortServicer] = CohortServicer(engine, store, self.clock)
         return data
@@ -231,6 +233,7 @@ class Process:
             readonly=not writable,
             masters=Masters(options.data_dir, options.master),
             encrypt=writable and options.encrypt_profiles,
+            home=options.data_dir,
         )
         try:
             engine = Engine(

@@ -74,7 +74,7 @@ def status(data_dir: DataDir = Path("data"), as_json: Json = False) -> None:
 
     rows = []
     for part in _sealable(data_dir):
-        environment = _told(partial(_open, part, readonly=True))
+        environment = _told(partial(_open, data_dir, part, readonly=True))
         with environment.read() as txn:
             sealed_by = vault.sealed_by(environment, txn)
         environment.close()
@@ -108,7 +108,7 @@ def rotate(
     new = _told(lambda: _new(new_master_key_file))
     known = [key for key in (given, kept) if key is not None]
     for part in _sealable(data_dir):
-        say(f"{part.folder}: {_told(partial(_rotate, part, known, new))}")
+        say(f"{part.folder}: {_told(partial(_rotate, data_dir, part, known, new))}")
     if kept is not None and kept.key_id != new.key_id:
         note(
             f"{data_dir / master_key.FILE_NAME} is not used any more: move it to where keys of old backups are"
@@ -116,13 +116,13 @@ def rotate(
     say(f"start servers with this key from now on: {new.source}")
 
 
-def _rotate(part: Part, known: "Sequence[MasterKey]", new: "MasterKey") -> str:
+def _rotate(data_dir: Path, part: Part, known: "Sequence[MasterKey]", new: "MasterKey") -> str:
     """Seal a part by another key, and say what became of it."""
     from libs.events import sealing as logs
     from libs.storage import vault
     from services.sync import sealing as syncs
 
-    environment = _open(part)
+    environment = _open(data_dir, part)
     try:
         with environment.read() as txn:
             sealed_by = vault.sealed_by(environment, txn)
@@ -148,18 +148,18 @@ def _sealable(data_dir: Path) -> list[Part]:
     return [part for part in parts_of(data_dir) if part.kind in WHAT]
 
 
-def _open(part: Part, *, readonly: bool = False) -> "Environment":
+def _open(data_dir: Path, part: Part, *, readonly: bool = False) -> "Environment":
     from libs.events import log
     from services.sync import store
 
     if part.kind == "log":
-        return log.open_environment(part.folder, readonly=readonly)
-    return store.open_environment(part.folder.parent, readonly=readonly)
+        return log.open_environment(part.folder, readonly=readonly, home=data_dir)
+    return store.open_environment(part.folder.parent, readonly=readonly, home=data_dir)
 
 
 def _told(work: Callable[[], T]) -> T:
     from libs.errors import Fault
-    from libs.storage.environment import StorageError
+    from libs.storage.failures import StorageError
 
     try:
         return work()

@@ -280,7 +280,7 @@ def _run(
     from libs.errors import Fault
     from libs.logs import configure, take_over, watch_loop
     from libs.rpc.limits import UnknownLimitError, read_limits
-    from libs.storage.environment import StorageError
+    from libs.storage.failures import StorageError
 
     api_key = None if insecure else _operators_key()
     _check_listen(listen, insecure, allow_plaintext or tls is not None)
@@ -393,9 +393,9 @@ def _metrics_address(metrics: str | None, insecure: bool, allow_plaintext: bool)
 def _operators_key() -> str | None:
     """Return COHORT_API_KEY, as a client can send it."""
     key = os.environ.get("COHORT_API_KEY") or None
-    if key and not (key.isascii() and key.isprintable() and " " not in key):
+    if key and not (key.isascii() and key.isprintable() and key == key.strip()):
         raise Failed(
-            "COHORT_API_KEY has a blank, a line's end or another character that no client can send in a key"
+            "COHORT_API_KEY has a blank at an end, a line's end or a character that no client can send"
         )
     return key
 

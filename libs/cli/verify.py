@@ -15,9 +15,9 @@ from libs.cli.errors import Failed
 from libs.cli.meter import Meter
 from libs.cli.options import Json, MasterKeyFile
 from libs.cli.output import count, note, say
-from libs.cli.parts import Part, disk_bytes, parts_of
+from libs.cli.parts import Part, damaged_notes, disk_bytes, missing_from, parts_of
 from libs.storage.master_key import FILE_VARIABLE, VARIABLE
-from libs.storage.verify import RESTORE
+from libs.storage.verify import REBUILT, RESTORE
 
 DataDir = Annotated[Path, typer.Option("--data-dir", help="The data directory; a server may run on it.")]
 
@@ -64,6 +64,11 @@ def find_damage(data_dir: Path, master_key_file: Path | None = None) -> Found:
     """Check every part of a data directory, with progress. A key that was given is tried on what is sealed."""
     parts = parts_of(data_dir)
     found = Found()
+    for path in missing_from(data_dir):
+        what = "it is not there, and was made here: start no server, which would refuse to"
+        found.damage.append({"path": str(path), "what": what, "advice": RESTORE})
+    for path in damaged_notes(data_dir):
+        found.damage.append({"path": str(path), "what": "it is not what was written", "advice": REBUILT})
     with Meter(disk_bytes(data_dir)) as meter:
         for part in parts:
             meter.at(str(part.folder.relative_to(data_dir)))

@@ -7,13 +7,13 @@ import msgspec
 
 from libs.index import profile_store, store
 from libs.storage import arrays
-from libs.storage.verify import REBUILT, Finding, Step
+from libs.storage.verify import REBUILT, Finding, Given, Step
 
 TRIES = 5
 """A server that writes may replace what the manifest names while it is read."""
 
 
-def check(folder: Path) -> Iterator[Step]:
+def check(folder: Path, given: Given) -> Iterator[Step]:
     """Go through the index in a folder; there may be none."""
     path = folder / store.MANIFEST_NAME
     for last in range(1, TRIES + 1):

@@ -17,9 +17,9 @@ from pathlib import Path
 import msgspec
 
 from libs.storage import master_key
-from libs.storage.environment import Absent
-from libs.storage.master_key import MasterKey, Masters
-from libs.storage.verify import Finding, Note, Step, whole
+from libs.storage.failures import Absent
+from libs.storage.master_key import Masters
+from libs.storage.verify import Finding, Given, Note, Step, whole
 
 CHECKS = {
     "projects": "libs.storage.directory_verify",
@@ -31,14 +31,11 @@ CHECKS = {
 """The modules with the checks; the one that is wanted is imported, as each process would pay for all."""
 
 
-SEALED = ("log", "sync")
-"""The parts that may hold what is sealed."""
-
-
 def main(data_dir: str, kind: str, folder: str) -> None:
     """Check a part."""
-    master = Masters(Path(data_dir), master_key.given(os.environ, None)).present()
-    for step in steps(kind, Path(folder), master):
+    home = Path(data_dir)
+    given = Given(home, Masters(home, master_key.given(os.environ, None)).present())
+    for step in steps(kind, Path(folder), given):
         if isinstance(step, int):
             line: dict[str, object] = {"read": step}
         else:
@@ -47,11 +44,11 @@ def main(data_dir: str, kind: str, folder: str) -> None:
         sys.stdout.flush()
 
 
-def steps(kind: str, folder: Path, master: MasterKey | None = None) -> Iterator[Step]:
+def steps(kind: str, folder: Path, given: Given) -> Iterator[Step]:
     """Check a part. An environment with a file and nothing in it is one whose first pages are damaged."""
     check = import_module(CHECKS[kind]).check
     try:
-        yield from whole(lambda: check(folder, master) if kind in SEALED else check(folder), folder)
+        yield from whole(lambda: check(folder, given), folder)
     except Absent as error:
         yield Finding(str(folder / "data.mdb"), f"{error}, though there is a file")
 

@@ -29,7 +29,8 @@ from libs.events.string_index import StringIndex
 from libs.storage import requests, vault
 from libs.storage.checked import DamagedRecordError, pack
 from libs.storage.cover import BARE, Cover, covering
-from libs.storage.environment import ADVICE, Absent, Environment, scan
+from libs.storage.environment import ADVICE, Environment, scan
+from libs.storage.failures import Absent
 from libs.storage.master_key import KeyFault, Masters
 from libs.storage.vault import Vault
 
@@ -85,22 +86,28 @@ class LoggedEvent:
     data: dict[str, Scalar]
 
 
-def open_environment(folder: Path, *, readonly: bool = False) -> Environment:
-    """Open the environment of a log, as yet locked. Raises `StorageError`, `Overloaded`."""
-    return Environment(folder, "event log", VERSION, TABLES, readonly=readonly)
+def open_environment(folder: Path, *, readonly: bool = False, home: Path | None = None) -> Environment:
+    """Open the environment of a log in a data directory, as yet locked. Raises `StorageError`, `Overloaded`."""
+    return Environment(folder, "event log", VERSION, TABLES, readonly=readonly, home=home)
 
 
 class EventLog:
     """The log of one project. With `readonly`, another process writes it; raises `Absent` where none has.
 
     `masters` has the key of a log whose profiles are sealed (`KeyFault` where it is not the one); with `encrypt`
-    those of a log that is not are sealed now.
+    those of a log that is not are sealed now. `home` is the data directory.
     """
 
     def __init__(
-        self, folder: Path, *, readonly: bool = False, masters: Masters | None = None, encrypt: bool = False
+        self,
+        folder: Path,
+        *,
+        readonly: bool = False,
+        masters: Masters | None = None,
+        encrypt: bool = False,
+        home: Path | None = None,
     ) -> None:
-        self.environment = open_environment(folder, readonly=readonly)
+        self.environment = open_environment(folder, readonly=readonly, home=home)
         self._readonly = readonly
         self._masters = masters
         self._encrypt = encrypt

@@ -22,22 +22,22 @@ from libs.storage.checked import pack, unpack
 from libs.storage.cover import BARE, covering
 from libs.storage.environment import Environment
 from libs.storage.master_key import MasterKey
-from libs.storage.verify import REBUILT, Finding, Step, TableCheck
+from libs.storage.verify import REBUILT, Finding, Given, Step, TableCheck
 
 UNKNOWN = 1 << 32
 """More strings than there can be: how many there are is sealed."""
 DICTIONARIES = ("customers", "names", "values")
 
 
-def check(folder: Path, master: MasterKey | None) -> Iterator[Step]:
+def check(folder: Path, given: Given) -> Iterator[Step]:
     """Go through the log in a folder. Raises `Absent`, `Corrupt`, `StorageError`.
 
-    Without the `master` key, sealed profiles and strings are compared with their checksums alone.
+    Without the master key, sealed profiles and strings are compared with their checksums alone.
     """
-    environment = open_environment(folder, readonly=True)
+    environment = open_environment(folder, readonly=True, home=given.home)
     try:
         with environment.read() as txn:
-            yield from _Log(environment, txn).check(master)
+            yield from _Log(environment, txn).check(given.master)
     finally:
         environment.close()
     yield from _files(folder)

@@ -17,7 +17,8 @@ import msgspec
 
 from libs.errors import Overloaded
 from libs.storage import requests
-from libs.storage.environment import SMALL_MAP_BYTES, Absent, Environment, scan
+from libs.storage.environment import SMALL_MAP_BYTES, Environment, scan
+from libs.storage.failures import Absent
 from libs.storage.projects import DEFAULT, VERSION, Project, check_zone, same_zone
 from libs.storage.room import PROJECT_BYTES, check_room
 
@@ -74,6 +75,19 @@ def count_keys(keys: Iterable[ApiKey], project_id: str) -> int:
     return sum(k.project_id == project_id and k.revoke_time is None and not k.operator for k in keys)
 
 
+def open_environment(data_dir: Path, *, readonly: bool = False) -> Environment:
+    """Open the environment of a data directory's projects. Raises `StorageError`, `Overloaded`."""
+    return Environment(
+        data_dir / "projects",
+        "project settings",
+        VERSION,
+        TABLES,
+        readonly=readonly,
+        map_bytes=SMALL_MAP_BYTES,
+        home=data_dir,
+    )
+
+
 class Directory:
     """The projects and keys of a data directory. One a process: LMDB allows no second.
 
@@ -87,9 +101,7 @@ class Directory:
         self._environment: Environment | None = None
         self._contents = NOTHING
         if writable:
-            self._environment = Environment(
-                self._folder, "project settings", VERSION, TABLES, map_bytes=SMALL_MAP_BYTES
-            )
+            self._environment = open_environment(data_dir)
             self._renew_internal(self._environment)
 
     def _renew_internal(self, environment: Environment) -> None:
@@ -147,9 +159,7 @@ class Directory:
         if not (self._folder / "data.mdb").exists():
             return None
         try:
-            self._environment = Environment(
-                self._folder, "project settings", VERSION, TABLES, readonly=True, map_bytes=SMALL_MAP_BYTES
-            )
+            self._environment = open_environment(self.data_dir, readonly=True)
         except Absent:  # being made, or of a version without keys that ingest has not opened since
             return None
         return self._environment

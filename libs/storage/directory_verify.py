@@ -5,15 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from libs.storage.directory import COUNTER, TABLES, ApiKey
-from libs.storage.environment import Environment
-from libs.storage.projects import VERSION, Project
-from libs.storage.verify import Step, TableCheck
+from libs.storage.directory import COUNTER, ApiKey, open_environment
+from libs.storage.projects import Project
+from libs.storage.verify import Given, Step, TableCheck
 
 
-def check(folder: Path) -> Iterator[Step]:
+def check(folder: Path, given: Given) -> Iterator[Step]:
     """Go through the projects and keys in a folder. Raises `Absent`, `Corrupt`, `StorageError`."""
-    environment = Environment(folder, "project settings", VERSION, TABLES, readonly=True)
+    environment = open_environment(given.home, readonly=True)
     try:
         with environment.read() as txn:
             tables, projects = TableCheck(environment, txn), set[str]()

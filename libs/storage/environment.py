@@ -1,21 +1,17 @@
 """How is an LMDB environment opened so that it stays whole? One folder, one writer, one format.
 
 Guarantees: a committed transaction is fsynced; only one process writes (an flock on `writer.lock`, and on the
-folder); a folder written by a newer version is refused; where damage was found nothing more is read or
-written; a disk or map that is full fails the transaction, harms no reader, and the next transaction tries
+folder); a folder written by a newer version is refused, and so is a file that was lost, or another's; a tree with a
+page that LMDB would die of is refused before it is opened; where damage was found nothing more is read or written; a
+disk or map that is full fails the transaction, harms no reader, and the next transaction tries
 again. Rules learnt elsewhere and kept here: no `writemap` (a full disk would kill the process with SIGBUS),
 one large map that only grows address space, one environment per process and path, and read transactions that
 end soon.
 
-    StorageError
-    ├── Locked             another process writes here
-    ├── NewerFormat        a newer version of Cohort wrote this
-    ├── Damaged            the file is not what was written
-    └── Absent             opened to read, and nobody has written yet
+Neighbours: `failures`, by which opening fails; `writer_lock`.
 """
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -27,13 +23,16 @@ import lmdb
 
 from libs import failpoints
 from libs.errors import Corrupt, Fault, Overloaded, Unavailable
+from libs.storage import made
 from libs.storage.checked import DamagedRecordError
+from libs.storage.failures import Absent, Damaged, NewerFormat
 from libs.storage.gate import Gate
 from libs.storage.renew import renew
 from libs.storage.rewrite import rewrite
 from libs.storage.room import FULL, NEW_BYTES, PROBE_BYTES, allocate, check_room, is_full
-from libs.storage.trees import is_whole
+from libs.storage.trees import UnknownFormat, check_tree, is_whole
 from libs.storage.wipe import Busy, wipe
+from libs.storage.writer_lock import WriterLock
 
 MAP_BYTES = 1 << 40
 """Address space, not memory or disk: 1 TiB, far above what one project's log can reach on one disk."""
@@ -48,62 +47,12 @@ PATIENCE_SECONDS = 1.0
 RECORDS_AT_ONCE = 10_000
 """Read before some of them are replaced."""
 PROBE = b"probe"
-MADE = "data.made"
-"""A file beside data.mdb, which says that it was made once: one that is absent or new is damage, no beginning."""
+IDENTITY = b"environment"
+"""In the table of single values: what was made here, as its note has it."""
 ADVICE = (
     "restore it from a backup (`cohort verify` says what is damaged, `cohort restore` brings a backup back)"
 )
 DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError, DamagedRecordError)
-
-
-class StorageError(Exception):
-    """A folder that cannot be opened. The message is for the person who starts the server."""
-
-
-class Locked(StorageError):
-    """Another process writes here."""
-
-
-class NewerFormat(StorageError):
-    """A newer version of Cohort wrote this."""
-
-
-class Damaged(StorageError):
-    """The file is not what was written, or cannot be read."""
-
-
-class Absent(StorageError):
-    """Opened to read, and nobody has written yet."""
-
-
-class WriterLock:
-    """Holds a folder for one writing process, until closed or dead. Raises `Locked`.
-
-    The folder itself is locked beside its `writer.lock`: that file says who holds it and what older versions look
-    at, but a person who takes it for left over and removes it would let a second writer in.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(self._descriptor, 32).decode(errors="replace").strip() or "unknown"
-            self.close()
-            raise Locked(
-                f"{folder} is in use by another server (process {holder}); stop it, or use another --data-dir"
-            ) from None
-        with suppress(OSError):  # it only says who; on a full disk the lock itself is held all the same
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
-
-    def close(self) -> None:
-        """Let others write."""
-        os.close(self._folder)
-        os.close(self._descriptor)
 
 
 class Environment:
@@ -112,6 +61,7 @@ class Environment:
     `kind` says whose it is and stands in the messages; `version` is the format this code writes. With
     `readonly` nothing is created and `Absent` is raised where there is nothing. Raises `StorageError`, and
     `Overloaded` where the disk has no room to begin. In `personal` tables keys hold what a wipe must take away.
+    `home` is the data directory, which keeps a note of what was made in it (`libs.storage.made`).
     """
 
     def __init__(
@@ -124,8 +74,11 @@ class Environment:
         readonly: bool = False,
         map_bytes: int | None = None,
         personal: Sequence[str] = (),
+        home: Path | None = None,
     ) -> None:
         self.folder = folder
+        self._name = folder.relative_to(home).as_posix() if home else ""
+        self._note = made.note_of(home, folder) if home else None
         self.kind = kind
         self.version = version
         self._names = tables
@@ -137,21 +90,42 @@ class Environment:
         self.found_version = version
         """The format that was found at the start; `version` where there was nothing."""
         self._lock: WriterLock | None = None
-        if readonly and not _has_content(folder / "data.mdb"):
+        noted = self._noted()
+        is_there = _has_content(folder / "data.mdb")
+        if noted and not is_there:
+            raise Damaged(
+                f"{folder} lost its data file, data.mdb, which held {kind}; {ADVICE}; if it is to begin anew, delete "
+                f"{self._note}"
+            )
+        if readonly and not is_there:
             raise Absent(f"{folder} holds no {kind} yet")
         if not readonly:
             self._lock = WriterLock(folder)
-            if (folder / MADE).exists() and not _has_content(folder / "data.mdb"):
-                self._release()
-                raise Damaged(f"{folder} lost its data file, data.mdb, which held {kind}; {ADVICE}")
             try:
-                if not _has_content(folder / "data.mdb"):  # half a first page would be damage for good
+                if is_there:
+                    self._check_pages()
+                else:  # half a first page would be damage for good
                     check_room(folder, NEW_BYTES, kind)
                 allocate(folder / "lock.mdb", kind)
             except BaseException:
                 self._release()
                 raise
         self._open()
+
+    def _noted(self) -> made.Made | None:
+        """Return what was made here, by its note; None where there is none, or none that can be read."""
+        try:
+            return made.read(self._note) if self._note else None
+        except DamagedRecordError:
+            return None
+
+    def _check_pages(self) -> None:
+        """Raise `Damaged` for a tree that does not hold together: LMDB would end the process where it reads it."""
+        path = self.folder / "data.mdb"
+        try:
+            check_tree(path)
+        except UnknownFormat as error:
+            raise Damaged(f"{path}: {error}, so it is not what was written; {ADVICE}") from error
 
     def _open(self) -> None:
         readonly = self._readonly
@@ -173,8 +147,22 @@ class Environment:
         try:
             self._check_length()
             self._meta = self._open_table(META, readonly)
+            here = self._check_identity(readonly)
             self._check_format(self.version, readonly)
             self._tables = {name: self._open_table(name.encode(), readonly) for name in self._names}
+            if here and self._note and not readonly and self._noted() is None:
+                with suppress(OSError):  # on a full disk the next start does it
+                    made.write(self._note, here)
+        except Absent as error:
+            self.close()
+            if self._noted():  # which is written last
+                raise self._is_another() from error
+            raise
+        except lmdb.Error as error:
+            self.close()
+            if isinstance(fault := self._fault(error), Overloaded):
+                raise fault from error
+            raise Damaged(f"{self.folder}: a page of data.mdb is damaged ({error}); {ADVICE}") from error
         except BaseException:
             self.close()
             raise
@@ -209,14 +197,44 @@ class Environment:
         except lmdb.NotFoundError:
             raise Absent(f"{self.folder} holds no {self.kind} yet") from None
 
+    def _check_identity(self, readonly: bool) -> made.Made | None:
+        """Compare what is here with its note; return what it is. What an older version made learns it now."""
+        noted = self._noted()  # first: another process may be making both, and writes the note last
+        with self._environment.begin(db=self._meta) as txn:
+            found = txn.get(IDENTITY)
+            is_new = txn.get(b"format") is None
+        try:
+            here = made.decode(found) if found else None
+        except DamagedRecordError as error:
+            raise Damaged(f"{self.folder}: what data.mdb says of itself is damaged; {ADVICE}") from error
+        if here and here.kind != self.kind:
+            raise Damaged(f"{self.folder}: data.mdb holds {here.kind}, and no {self.kind}; {ADVICE}")
+        if noted and (here is None or here.environment_id != noted.environment_id):
+            raise self._is_another()
+        if here or readonly or not self._note:
+            return here
+        here = made.new(self.kind, self._name)
+        try:
+            with self._environment.begin(write=True) as txn:
+                txn.put(IDENTITY, made.encode(here), db=self._meta)
+        except lmdb.Error:
+            if is_new:
+                raise
+            return None  # on a full disk the next start does it
+        return here
+
+    def _is_another(self) -> Damaged:
+        return Damaged(
+            f"{self.folder}: data.mdb is not the one that was made here; {ADVICE}; if it is right, delete "
+            f"{self._note}"
+        )
+
     def _check_format(self, version: int, readonly: bool) -> None:
         with self._environment.begin(db=self._meta) as txn:
             found = txn.get(b"format")
         if found is None:
             if readonly:
                 raise Absent(f"{self.folder} holds no {self.kind} yet")
-            if (self.folder / MADE).exists():
-                raise Damaged(f"{self.folder}: data.mdb is not the one that held {self.kind}; {ADVICE}")
             with self.write() as txn:
                 txn.put(b"format", b"%d" % version, db=self._meta)
             found = b"%d" % version
@@ -228,9 +246,6 @@ class Environment:
                 f"this version reads up to {version}); upgrade Cohort, nothing was changed"
             )
         self.found_version = int(found)
-        if not readonly:
-            with suppress(OSError):  # on a full disk the next start does it
-                (self.folder / MADE).write_text("data.mdb was made here\n")
 
     def set_format(self, txn: Any) -> None:
         """Note that what is here is in the format this code writes, so that an older version refuses it."""

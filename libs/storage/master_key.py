@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from libs.storage.environment import StorageError
+from libs.storage.failures import StorageError
 
 KEY_BYTES = 32
 ID_BYTES = 4

@@ -15,9 +15,19 @@ from libs.errors import Corrupt
 from libs.storage import requests, vault
 from libs.storage.checked import unpack
 from libs.storage.cover import covering
-from libs.storage.environment import Absent, Environment, StorageError, scan
+from libs.storage.environment import Environment, scan
+from libs.storage.failures import Absent, StorageError
 from libs.storage.master_key import KeyFault, MasterKey
 from libs.storage.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a check is given beside a folder: the data directory it is in, and the master key, if there is one."""
+
+    home: Path
+    master: MasterKey | None = None
+
 
 STEP_BYTES = 1 << 20
 """How often a check says how far it is."""

@@ -76,11 +76,18 @@ def decode_ids(data: bytes) -> list[str]:
         raise DamagedRecordError("the list of a static cohort") from error
 
 
-class CohortStore:
-    """The saved cohorts of one project. One thread writes at a time: LMDB sees to that."""
+def open_environment(folder: Path, *, readonly: bool = False, home: Path | None = None) -> Environment:
+    """Open the environment of saved cohorts in a data directory. Raises `StorageError`, `Overloaded`."""
+    return Environment(
+        folder, "saved cohorts", VERSION, TABLES, readonly=readonly, map_bytes=SMALL_MAP_BYTES, home=home
+    )
 
-    def __init__(self, folder: Path) -> None:
-        self._environment = Environment(folder, "saved cohorts", VERSION, TABLES, map_bytes=SMALL_MAP_BYTES)
+
+class CohortStore:
+    """The saved cohorts of one project, in the data directory `home`. One writes at a time: LMDB sees to that."""
+
+    def __init__(self, folder: Path, home: Path | None = None) -> None:
+        self._environment = open_environment(folder, home=home)
         self.version = 0
         """Counts the changes made since the start: what depends on saved cohorts holds while it stays."""
         self._requests = RequestIds(self._environment)

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from libs.storage.environment import Environment
-from libs.storage.verify import Step, TableCheck
-from services.cohort.store import CHUNK_NUMBER_BYTES, TABLES, VERSION, decode, decode_ids
+from libs.storage.verify import Given, Step, TableCheck
+from services.cohort.store import CHUNK_NUMBER_BYTES, decode, decode_ids, open_environment
 
 
-def check(folder: Path) -> Iterator[Step]:
+def check(folder: Path, given: Given) -> Iterator[Step]:
     """Go through the cohorts in a folder. Raises `Absent`, `Corrupt`, `StorageError`."""
-    environment = Environment(folder, "saved cohorts", VERSION, TABLES, readonly=True)
+    environment = open_environment(folder, readonly=True, home=given.home)
     try:
         with environment.read() as txn:
             tables, ids = TableCheck(environment, txn), dict[str, str]()

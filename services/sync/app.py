@@ -84,7 +84,7 @@ class SyncApp:
         Erasures come from the ingest service at `ingest_target`, HOST:PORT, every so many seconds; from nowhere
         where it is empty.
         `masters` tells the master key of secrets at rest; None: the one kept in `data_dir`.
-        Puts right what the last stop cut off. Raises `libs.storage.environment.StorageError`.
+        Puts right what the last stop cut off. Raises `libs.storage.failures.StorageError`.
         """
         store = Store(root_of(data_dir, project_id), masters or Masters(data_dir))
         members = Members(cohort_target, credentials or nobody, tls)

@@ -27,6 +27,8 @@ REWRITE_DUE = b"rewrite_due"
 TABLE = "destinations"
 SEALED_TABLES = (*in_flight.TABLES, plans.PLANS, plans.STAGED, refusals.ROWS)
 """The tables whose values are sealed whole."""
+HOLDING = (TABLE, delivered.ROWS, requests.IDS, *SEALED_TABLES)
+"""The tables in which something is sealed."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -68,11 +70,15 @@ def decode(record: bytes, by: Vault) -> Destination:
 def unlock(environment: Environment, masters: Masters) -> Vault:
     """Return the vault of a store; what an older version did not seal is sealed now.
 
+    A store in which nothing is sealed yet opens by any key, as where a backup was brought back without its own.
     Raises `libs.storage.master_key.KeyFault`; nothing is changed then.
     """
     with environment.read() as txn:
         sealed_by = vault.sealed_by(environment, txn)
-    master = masters.ensure() if sealed_by is None else masters.present()
+        is_bare = not any(txn.stat(environment[name])["entries"] for name in HOLDING)
+    master = masters.present()
+    if sealed_by is None or (is_bare and (master is None or master.key_id != sealed_by)):
+        sealed_by, master = None, masters.ensure()
     if sealed_by is None or environment.found_version < VERSION:
         with environment.write() as txn:
             opened = _seal_all(environment, txn, sealed_by, master)

@@ -53,30 +53,35 @@ THREADS = 4
 T = TypeVar("T")
 
 
-def open_environment(data_dir: Path, *, readonly: bool = False) -> Environment:
-    """Open the environment in a data directory, as yet locked. Raises `StorageError`."""
+def open_environment(root: Path, *, readonly: bool = False, home: Path | None = None) -> Environment:
+    """Open the environment of a project's root, as yet locked. Raises `StorageError`.
+
+    `home` is the data directory, None where that is the root.
+    """
     return Environment(
-        data_dir / "sync",
+        root / "sync",
         "syncs",
         VERSION,
         TABLES,
         readonly=readonly,
         map_bytes=SMALL_MAP_BYTES,
         personal=PERSONAL,
+        home=home or root,
     )
 
 
 class Store:
     """The environment of the sync service. Secrets, and what comes of profiles, are sealed by a master key.
 
-    Without `masters` that is the one kept in `data_dir`, made where there is none. Raises
-    `libs.storage.environment.StorageError`.
+    `root` is that of a project; `masters` knows the data directory. Without, the root is it, and the key the one kept
+    there, made where there is none. Raises `libs.storage.failures.StorageError`.
     """
 
-    def __init__(self, data_dir: Path, masters: Masters | None = None) -> None:
-        self.environment = open_environment(data_dir)
+    def __init__(self, root: Path, masters: Masters | None = None) -> None:
+        known = masters or Masters(root)
+        self.environment = open_environment(root, home=known.data_dir)
         try:
-            self._vault = sealing.unlock(self.environment, masters or Masters(data_dir))
+            self._vault = sealing.unlock(self.environment, known)
         except BaseException:
             self.environment.close()
             raise

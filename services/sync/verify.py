@@ -16,24 +16,24 @@ from pyroaring import BitMap
 from libs.storage.cover import covering
 from libs.storage.environment import Environment
 from libs.storage.master_key import MasterKey
-from libs.storage.verify import Records, Step, TableCheck
+from libs.storage.verify import Given, Records, Step, TableCheck
 from services.sync import plans, sealing
 from services.sync.delivered import CHUNK, COUNT, KEY_DIGEST_BYTES, ROW, ROWS, Entry, Ledger, key_of
 from services.sync.in_flight import Sent, SentPage
 from services.sync.model import Run, Sync
 from services.sync.refusals import Refusal
-from services.sync.store import COUNTER, TABLES, VERSION
+from services.sync.store import COUNTER, open_environment
 
 
-def check(folder: Path, master: MasterKey | None) -> Iterator[Step]:
+def check(folder: Path, given: Given) -> Iterator[Step]:
     """Go through the syncs in a folder. Raises `Absent`, `Corrupt`, `StorageError`.
 
-    Without the `master` key, what is sealed is counted and looked no further into.
+    Without the master key, what is sealed is counted and looked no further into.
     """
-    environment = Environment(folder, "syncs", VERSION, TABLES, readonly=True)
+    environment = open_environment(folder.parent, readonly=True, home=given.home)
     try:
         with environment.read() as txn:
-            yield from _Syncs(environment, txn).check(master)
+            yield from _Syncs(environment, txn).check(given.master)
     finally:
         environment.close()
 

@@ -20,13 +20,13 @@ import xxhash
 
 from libs.cli.parts import parts_of
 from libs.cli.verify_part import steps
-from libs.storage.verify import Finding
+from libs.storage.verify import Finding, Given
 
 FOUND, UNCHANGED, MISSED = 10, 11, 12
 NAMES = {FOUND: "found", UNCHANGED: "unchanged", MISSED: "MISSED"}
 SECONDS = 20
 """What goes round in circles in a damaged page is ended by an alarm, and found by that."""
-BESIDE = ("lock.mdb", "writer.lock", "data.made", "master.key")
+BESIDE = ("lock.mdb", "writer.lock", "master.key")
 """Files without content."""
 
 
@@ -60,14 +60,14 @@ def targets(data_dir: Path, *, pages_alone: bool) -> Iterator[tuple[str, Path, P
                 yield ("index" if path.parent.name == "index" else "log"), part.folder, path
 
 
-def outcome(kind: str, folder: Path, path: Path, before: str) -> int:
+def outcome(data_dir: Path, kind: str, folder: Path, path: Path, before: str) -> int:
     """Check a part in a forked process; return what it says, or minus the signal that ended it."""
     child = os.fork()
     if not child:
         signal.alarm(SECONDS)
         checked = folder / "index" if kind == "index" else folder
         try:
-            found = any(isinstance(step, Finding) for step in steps(kind, checked))
+            found = any(isinstance(step, Finding) for step in steps(kind, checked, Given(data_dir)))
             same = path.name != "data.mdb" or found or digest(folder) == before
         except Exception:
             found, same = True, False
@@ -87,7 +87,7 @@ def flip(data_dir: Path, times: int, seed: int = 1, *, pages_alone: bool = False
                 place = chance.randrange(os.fstat(file.fileno()).st_size)
                 old = os.pread(file.fileno(), 1, place)
                 os.pwrite(file.fileno(), bytes((old[0] ^ chance.randint(1, 255),)), place)
-                result = outcome(kind, folder, path, before)
+                result = outcome(data_dir, kind, folder, path, before)
                 os.pwrite(file.fileno(), old, place)
             counts[path][NAMES.get(result, "ended")] += 1
             if result == MISSED:

@@ -1,5 +1,6 @@
 """A backup made while a server writes is the log as it was at one commit, and comes back whole."""
 
+import json
 import os
 import subprocess
 import sys
@@ -142,3 +143,45 @@ def test_nothing_is_written_over_and_a_damaged_or_half_backup_is_refused(
     assert "is no whole backup" in cohort("restore", backed_up, "--data-dir", tmp_path / "new").stderr
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "new.restoring").exists()
+
+
+def test_a_backup_that_lost_a_part_or_whose_list_was_changed_is_refused(
+    backed_up: Path, tmp_path: Path
+) -> None:
+    path = backed_up / "backup.json"
+    written = json.loads(path.read_text())
+    shorter = {**written, "files": [each for each in written["files"] if "events" not in each["path"]]}
+    unmarked = {name: value for name, value in shorter.items() if name != "xxh3"}
+    no_projects = {**unmarked, "files": [each for each in written["files"] if "projects" not in each["path"]]}
+    for bad, said in (
+        (shorter, "is no whole backup"),
+        ({**written, "files": [3]}, "is no whole backup"),
+        ([], "is no whole backup"),
+        (unmarked, "lacks the event log of project default"),
+        (no_projects, "lacks its projects"),
+    ):
+        path.write_text(json.dumps(bad))
+        refused = cohort("restore", backed_up, "--data-dir", tmp_path / "new")
+        assert (refused.returncode, said in refused.stderr, "Traceback" in refused.stderr) == (1, True, False)
+        assert not (tmp_path / "new").exists()
+    path.write_text(json.dumps({name: value for name, value in written.items() if name != "xxh3"}))
+    assert cohort("restore", backed_up, "--data-dir", tmp_path / "new").returncode == 0
+
+
+def test_what_has_no_secret_starts_without_the_key_of_before(backed_up: Path, tmp_path: Path) -> None:
+    restored = cohort("restore", backed_up, "--data-dir", tmp_path / "new")
+    assert (restored.returncode, "master key" in restored.stderr) == (0, True)
+    with Server(tmp_path / "new") as server:
+        api = Api(server.target)
+        assert api.send(event("a", eventId="1"))["duplicates"] == 1
+        api.close()
+        assert server.terminate() == 0
+
+
+def test_places_that_cannot_be_are_named(backed_up: Path, tmp_path: Path) -> None:
+    inside = cohort("backup", "--data-dir", tmp_path / "data", tmp_path / "data" / "backup")
+    assert (inside.returncode, "is in the data directory itself" in inside.stderr) == (1, True)
+    assert not (tmp_path / "data" / "backup").exists()
+    (tmp_path / "file").touch()
+    onto = cohort("restore", backed_up, "--data-dir", tmp_path / "file")
+    assert (onto.returncode, "is a file" in onto.stderr) == (1, True)

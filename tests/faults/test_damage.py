@@ -143,3 +143,53 @@ def test_every_project_is_gone_through(data: Path) -> None:
     assert f"{path}: table customers" in verified.stdout
     shutil.copytree(second, data / "elsewhere")
     assert "is of no part that is known" in cohort("verify", "--data-dir", str(data)).stderr
+
+
+@pytest.mark.parametrize("lost", ["events", "events/default/data.mdb", "cohort", "sync", "projects"])
+def test_a_part_that_was_lost_is_named_and_no_beginning(data: Path, tmp_path: Path, lost: str) -> None:
+    path = data / lost
+    folder = next(each.parent for each in [path, *path.rglob("*")] if each.name == "data.mdb")
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    before = sorted(data.rglob("*"))
+    verified = cohort("verify", "--data-dir", str(data))
+    assert (verified.returncode, f"{folder}/data.mdb: it is not there" in verified.stdout) == (1, True)
+    copied = cohort("backup", "--data-dir", str(data), str(tmp_path / "backup"))
+    assert (copied.returncode, f"{folder}/data.mdb is not there" in copied.stderr) == (1, True)
+    started = cohort("serve", "--data-dir", str(data), "--listen", "127.0.0.1:0", "--insecure")
+    last = started.stderr.splitlines()[-1]
+    assert (started.returncode, last.startswith(f"error: {folder} lost its data file")) == (1, True)
+    assert f"delete {data}/made/" in last
+    assert sorted(each for each in data.rglob("data.mdb")) == [p for p in before if p.name == "data.mdb"]
+
+
+def test_logs_of_two_projects_that_were_swapped_are_answered_from_by_neither(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Server(data) as server:
+        api = Client(server.target)
+        api.call("CreateProject", {"project": {"projectId": "acme"}})
+        api.send(event("ann"))
+        api.close()
+        assert server.terminate() == 0
+    one, two = data / "events/default/data.mdb", data / "tenants/acme/events/acme/data.mdb"
+    kept = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(kept)
+    verified = cohort("verify", "--data-dir", str(data))
+    assert verified.returncode == 1
+    assert verified.stdout.count("is not the one that was made here") == 2
+    started = cohort("serve", "--data-dir", str(data), "--listen", "127.0.0.1:0", "--insecure")
+    assert (started.returncode, "is not the one that was made here" in started.stderr) == (1, True)
+
+
+def test_a_damaged_note_is_named_and_written_anew(data: Path) -> None:
+    note = data / "made" / "events.default"
+    flip(note, 9)
+    verified = cohort("verify", "--data-dir", str(data))
+    assert (verified.returncode, str(note) in verified.stdout, "nothing is lost" in verified.stdout) == (
+        1,
+        True,
+        True,
+    )
+    with Server(data) as server:
+        assert server.served
+    assert cohort("verify", "--data-dir", str(data)).returncode == 0

@@ -123,7 +123,7 @@ def test_the_image_runs_as_nobody_in_particular_and_owns_its_data_alone() -> Non
     assert not any("--chown" in line or "chmod" in line or "setuid" in line for line in last)
     [made] = [line for line in last if "useradd" in line]
     assert "--uid 10001" in made
-    assert "install -d -o cohort -g cohort /data" in made
+    assert "install -d -m 700 -o cohort -g cohort /data" in made
 
 
 def test_containers_can_write_to_their_data_alone_and_gain_nothing(compose: dict[str, Any]) -> None:

@@ -158,7 +158,7 @@ def test_metrics_beyond_loopback_must_be_allowed(start: Any, tmp_path: Path) -> 
     assert process.terminate()[0] == 0
 
 
-@pytest.mark.parametrize("key", ["a key", "key\n", " key", "schlüssel"])
+@pytest.mark.parametrize("key", ["key ", "key\n", " key", "schlüssel", "k\tey"])
 def test_a_key_that_no_client_can_send_is_refused(start: Any, tmp_path: Path, key: str) -> None:
     arguments = ["serve", "--data-dir", str(tmp_path), "--listen", "127.0.0.1:0"]
     code, _, errors = start(*arguments, COHORT_API_KEY=key).ended()

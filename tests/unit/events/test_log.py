@@ -13,7 +13,8 @@ from libs.events.batch import Batch, Column, Kind, Strings, Upsert
 from libs.events.commit import Submission
 from libs.events.log import DamagedLogError, EventLog, Position, join_key
 from libs.events.writer import Writer
-from libs.storage.environment import Absent, Environment, Locked, NewerFormat
+from libs.storage.environment import Environment
+from libs.storage.failures import Absent, Locked, NewerFormat
 from tests.unit.events.support import StepClock, submission, written
 
 TIMEOUT = 10

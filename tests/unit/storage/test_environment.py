@@ -1,12 +1,14 @@
 """A folder that cannot be opened says why; a failed opening leaves it free for the next."""
 
 import os
+import shutil
 from pathlib import Path
 
 import lmdb
 import pytest
 
-from libs.storage.environment import Absent, Damaged, Environment, Locked, NewerFormat
+from libs.storage.environment import Environment
+from libs.storage.failures import Absent, Damaged, Locked, NewerFormat
 
 
 def open_environment(folder: Path, version: int = 1, *, readonly: bool = False) -> Environment:
@@ -53,19 +55,60 @@ def test_a_reader_is_told_that_nobody_has_written(tmp_path: Path) -> None:
     assert not (tmp_path / "data.mdb").exists()
 
 
-def test_a_data_file_that_was_lost_emptied_or_swapped_for_a_new_one_is_damage(tmp_path: Path) -> None:
-    Environment(tmp_path / "mine", "things", 3, ("a",)).close()
+def noted(home: Path, name: str = "mine", kind: str = "things", *, readonly: bool = False) -> Environment:
+    return Environment(home / name, kind, 3, ("a",), readonly=readonly, home=home)
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_file_or_folder_that_was_lost_or_emptied_is_damage_until_its_note_is_deleted(
+    tmp_path: Path, readonly: bool
+) -> None:
+    noted(tmp_path).close()
     data = tmp_path / "mine" / "data.mdb"
-    data.unlink()
-    with pytest.raises(Damaged, match="lost its data file"):
-        Environment(tmp_path / "mine", "things", 3, ("a",))
-    data.touch()
-    with pytest.raises(Damaged, match="lost its data file"):
-        Environment(tmp_path / "mine", "things", 3, ("a",))
-    lmdb.open(str(tmp_path / "other")).close()
-    data.write_bytes((tmp_path / "other" / "data.mdb").read_bytes())
-    with pytest.raises(Damaged, match="is not the one that held things"):
-        Environment(tmp_path / "mine", "things", 3, ("a",))
+    for lose in (data.unlink, data.touch, lambda: shutil.rmtree(tmp_path / "mine")):
+        lose()
+        with pytest.raises(Damaged, match=r"lost its data file.*delete .*made/mine"):
+            noted(tmp_path, readonly=readonly)
+    (tmp_path / "made" / "mine").unlink()
+    noted(tmp_path).close()
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_file_that_was_put_in_anothers_place_is_damage(tmp_path: Path, readonly: bool) -> None:
+    for name, kind in (("mine", "things"), ("yours", "things"), ("other", "others")):
+        noted(tmp_path, name, kind).close()
+    lmdb.open(str(tmp_path / "bare")).close()
+    mine = tmp_path / "mine" / "data.mdb"
+    own = mine.read_bytes()
+    for name, said in (
+        ("yours", "is not the one that was made here"),
+        ("bare", "is not the one that was made here"),
+        ("other", "holds others, and no things"),
+    ):
+        mine.write_bytes((tmp_path / name / "data.mdb").read_bytes())
+        with pytest.raises(Damaged, match=said):
+            noted(tmp_path, readonly=readonly)
+    (tmp_path / "made" / "mine").unlink()
+    with pytest.raises(Damaged, match="holds others, and no things"):
+        noted(tmp_path, readonly=readonly)
+    mine.write_bytes(own)
+    noted(tmp_path).close()
+
+
+def test_what_an_older_version_made_or_whose_note_is_damaged_is_noted_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    note = tmp_path / "made" / "mine"
+    Environment(tmp_path / "mine", "things", 3, ("a",)).close()
+    noted(tmp_path, readonly=True).close()
+    assert not note.exists()
+    noted(tmp_path).close()
+    written = note.read_bytes()
+    for broken in (b"", b"x", written[:-1], bytes([written[0], written[1] ^ 1]) + written[2:]):
+        note.write_bytes(broken)
+        noted(tmp_path, readonly=True).close()
+        noted(tmp_path).close()
+        assert note.read_bytes() == written
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
@@ -80,5 +123,5 @@ def test_a_file_that_was_cut_short_is_named_instead_of_ending_the_process(
     data = tmp_path / "data.mdb"
     os.truncate(data, int(data.stat().st_size * share))
     for readonly in (False, True):
-        with pytest.raises(Damaged, match="was cut short"):
+        with pytest.raises(Damaged, match=r"cut short|outside the file"):
             Environment(tmp_path, "things", 3, ("a",), readonly=readonly)

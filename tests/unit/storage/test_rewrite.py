@@ -39,7 +39,6 @@ def test_no_byte_of_what_was_deleted_is_left_and_nothing_else_is_lost(tmp_path: 
     assert content(again)["b"] == [*before["b"], (b"more", b"is taken")]
     again.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "data.made",
         "data.mdb",
         "lock.mdb",
         "writer.lock",
