@@ -22,6 +22,7 @@ from libs.rpc.budget import Budget
 from libs.rpc.door import Door, Names
 from libs.rpc.errors import Context
 from libs.rpc.limits import Limits
+from libs.rpc.scopes import OUTBOUND
 from libs.rpc.weight import SMALL_BYTES, Scale, malformed
 
 Serve = Callable[[Context], Awaitable[None]]
@@ -50,6 +51,8 @@ class Doors:
     calls: Door
     streams: Door
     streams_in: Door
+    outbound: Door
+    """For calls that wait for machines elsewhere."""
     memory: Memory
 
     @classmethod
@@ -59,16 +62,19 @@ class Doors:
             _door(limits, limits.working, limits.waiting, "calls"),
             _door(limits, limits.streams, 0, "streams"),
             _door(limits, limits.streams_in, 0, "streams of events"),
+            _door(limits, limits.working, limits.waiting, "calls"),
             memory,
         )
 
     @classmethod
     def apart(cls, limits: Limits) -> "Doors":
         """Make the doors of a service that asks for no key, whose idle streams make way for those who wait."""
+        calls = _door(limits, limits.working, limits.waiting, "calls")
         return cls(
-            _door(limits, limits.working, limits.waiting, "calls"),
+            calls,
             _door(limits, limits.streams, 0, "streams"),
             _door(limits, OPEN_STREAMS_IN, limits.waiting, "streams"),
+            calls,
             Memory(OPEN_BYTES),
         )
 
@@ -88,7 +94,7 @@ def handler(method: MethodDescriptor, behaviour: Any, doors: Doors, still_open: 
         return _streams_in(behaviour, decode, doors)
     if method.server_streaming:
         return _stream(behaviour, decode, doors)
-    return _unary(behaviour, decode, doors)
+    return _unary(behaviour, decode, doors.outbound if method.full_name in OUTBOUND else doors.calls)
 
 
 def decoder(message_class: Any) -> Decode:
@@ -169,9 +175,7 @@ class Requests:
         return await self._decoded.take(who, size, door.patience)
 
 
-def _unary(behaviour: Callable[..., Awaitable[Message]], requests: Requests, doors: Doors) -> Serve:
-    door = doors.calls
-
+def _unary(behaviour: Callable[..., Awaitable[Message]], requests: Requests, door: Door) -> Serve:
     async def serve(context: Context) -> None:
         who = _who(context)
         async with door.turn(who):

@@ -61,6 +61,13 @@ SYNC_CALLS = frozenset({"cohort.v1.IngestService.ConfirmErasure", "cohort.v1.Ing
 """What the sync service's own credential opens beside everything that reads."""
 
 
+OUTBOUND = frozenset(
+    f"cohort.v1.SyncService.{name}"
+    for name in ("CreateDestination", "UpdateDestination", "TestDestination", "PreviewSync")
+)
+"""What waits for machines that callers name: at a door of its own, so that nothing else waits for those."""
+
+
 def scope_of(rpc: str) -> Scope:
     """Return the scope of an RPC by its full name. Raises LookupError for one that the table forgot."""
     try:

@@ -8,6 +8,7 @@ import msgspec
 from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 
+from libs import blocking
 from libs.clock import Clock
 from libs.engine import Engine
 from libs.errors import Denied
@@ -131,7 +132,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
 
     async def Compact(self, request: admin_pb2.CompactRequest, context: Context) -> admin_pb2.CompactResponse:
         """Remove what is left of erased customers."""
-        done = await asyncio.to_thread(self._engine.compact)
+        done = await blocking.call(self._engine.compact)
         return admin_pb2.CompactResponse(
             customers=done.customers, events=done.events, strings=done.strings, wiped_bytes=done.wiped_bytes
         )

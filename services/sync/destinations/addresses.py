@@ -10,7 +10,10 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+from libs import blocking
 
 Address = IPv4Address | IPv6Address
 Lookup = Callable[[str, int], Sequence[str]]
@@ -26,6 +29,7 @@ class Unresolvable(Exception):
 
 
 LOCALHOST = "localhost"
+LOOKUP_SECONDS = 10.0
 PRIVATE, LOCAL, METADATA = "private", "link-local", "of a cloud's metadata service"
 REFUSED = {
     "0.0.0.0/8": "of this machine",
@@ -129,8 +133,15 @@ class Hosts:
         return list(dict.fromkeys(map(str, addresses)))
 
     async def resolved(self, host: str, port: int, *, only_named: bool = False) -> list[str]:
-        """Do what `resolve` does, in a thread."""
-        return await asyncio.to_thread(self.resolve, host, port, only_named=only_named)
+        """Do what `resolve` does, in a thread of its own; a name that is not found in time has no address."""
+        resolve = partial(self.resolve, host, port, only_named=only_named)
+        try:
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                return await blocking.call(resolve)
+        except TimeoutError:
+            raise Unresolvable(
+                f"the name of the host {normal(host)!r} cannot be resolved: no answer within {LOOKUP_SECONDS:g} s"
+            ) from None
 
     def _check(self, address: Address, host: str, port: int, only_named: bool) -> None:
         if not only_named:

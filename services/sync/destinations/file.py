@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from typing import BinaryIO
 
+from libs import blocking
 from services.sync.destinations import file_formats
 from services.sync.destinations.base import Snapshot
 from services.sync.destinations.file_places import place_of, told
@@ -26,7 +27,7 @@ class FileTarget(Snapshot):
     async def check(self) -> str:
         """Write where the file goes and clean up."""
         file_formats.check(self._format)
-        return await asyncio.to_thread(self._place.check)
+        return await blocking.call(self._place.check)
 
     async def remove(self, customer_ids: frozenset[str]) -> None:
         """Write the file anew without some customers, and put it in place of the one before."""
@@ -36,7 +37,7 @@ class FileTarget(Snapshot):
         def rewrite(source: BinaryIO, stream: BinaryIO) -> None:
             file_formats.leave_out(source, stream, self._format, customer_ids)
 
-        await asyncio.to_thread(self._place.rewrite, rewrite)
+        await blocking.call(lambda: self._place.rewrite(rewrite))
 
     async def replace(self, members: AsyncIterator[Sequence[Member]]) -> None:
         """Write all members and put the file in place of the one before."""
@@ -47,6 +48,6 @@ class FileTarget(Snapshot):
             async for group in members:
                 await asyncio.to_thread(file_formats.spool, spool, group, kinds)
             spool.seek(0)
-            await asyncio.to_thread(
-                self._place.put, lambda stream: file_formats.write(stream, self._format, spool, kinds)
+            await blocking.call(
+                lambda: self._place.put(lambda stream: file_formats.write(stream, self._format, spool, kinds))
             )

@@ -112,7 +112,11 @@ class SyncHarness:
 
     async def webhook(self, receiver: WebhookReceiver, name: str = "hook") -> str:
         """Make a signed webhook destination and return its id."""
-        webhook = {"url": receiver.url, "signingSecret": SECRET}
+        return await self.webhook_at(receiver.url, name)
+
+    async def webhook_at(self, url: str, name: str) -> str:
+        """Make a signed webhook destination at a URL and return its id."""
+        webhook = {"url": url, "signingSecret": SECRET}
         made = await self.call("CreateDestination", {"destination": {"name": name, "webhook": webhook}})
         return str(made["destination"]["destinationId"])
 

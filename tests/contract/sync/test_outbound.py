@@ -1,5 +1,6 @@
 """Where may a destination be? Attempts to have internal addresses called, each of which calls nobody."""
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -11,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
+from services.sync.destinations import addresses
 from services.sync.destinations.facebook.transport import Transport
 from tests.contract.sync.harness import IMPATIENT, SECRET, TOKEN, Json, SyncHarness
 from tests.fakes.cohort_service import FakeCohortService
@@ -408,3 +410,37 @@ def test_tls_to_a_graph_api_asks_for_the_name(tmp_path: Path, tls: TlsListener) 
         transport.request("GET", f"https://other.test:{tls.port}/x")
     transport.close()
     assert tls.names == ["hooks.test", "other.test"]
+
+
+async def test_names_that_nobody_answers_for_hold_up_no_other_call(
+    tmp_path: Path, cohorts: FakeCohortService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = threading.Event()
+
+    def silent(host: str, port: int) -> list[str]:
+        answer.wait()
+        return ["93.184.215.14"]
+
+    sync = SyncHarness(tmp_path / "silent", cohorts, lookup=silent)
+    await sync.start()
+    asked = [
+        asyncio.create_task(
+            sync.call(
+                "CreateDestination",
+                {"destination": {"name": f"{n}", "webhook": {"url": f"https://{n}.test"}}},
+            )
+        )
+        for n in range(40)
+    ]
+    assert await sync.call("ListSyncs") == {}
+    assert await asyncio.to_thread(lambda: "threads are free") == "threads are free"
+    assert not any(each.done() for each in asked)
+    answer.set()
+    await asyncio.gather(*asked)
+    answer.clear()
+    monkeypatch.setattr(addresses, "LOOKUP_SECONDS", 0.02)
+    made = await sync.webhook_at("https://late.test/", "late")
+    tested = await sync.call("TestDestination", {"destinationId": made})
+    assert "no answer within" in tested["message"]
+    answer.set()
+    await sync.stop()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from services.sync.destinations import blocking
+from libs import blocking
 from services.sync.destinations.addresses import Hosts
 from services.sync.destinations.base import (
     REFUSED,

@@ -1,7 +1,8 @@
-"""How is a library that blocks called without holding up the end of the process? In a daemon thread a call.
+"""How is something done that may block for long, and hold up nothing else? In a daemon thread of its own.
 
-A pool's threads are joined when the interpreter ends, so a call that hangs would keep a server from stopping for
-as long as its time-out; these are not. A thread costs some 50 µs, a call over a network a thousand times that.
+A pool has few threads, and all wait where a few hang: a name server that does not answer would hold up evaluation.
+And they are joined when the interpreter ends, so a call that hangs would keep a server from stopping for as long as
+its time-out; these are not. A thread costs some 50 µs, a call over a network a thousand times that.
 """
 
 import asyncio
