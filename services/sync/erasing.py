@@ -207,7 +207,7 @@ class Erasing:
                     "a destination keeps erased customers",
                     sync_id=sync.sync_id,
                     error=type(error).__name__,
-                    reason=why,
+                    reason=getattr(error, "logged", why),
                 )
                 refused = frozenset(removal.customer_id for removal in removals)
             except Exception as error:  # what we did not foresee at one destination holds up no other

@@ -241,7 +241,7 @@ def _failed(run_id: RunId, failure: Exception) -> _Failed:
         case CohortGone():
             return _Failed(COHORT_DELETED, str(failure), COHORT_DELETED)
         case Blocked():
-            return _Failed(failure.reason, str(failure), failure.reason)
+            return _Failed(failure.logged, str(failure), failure.reason)
         case Fault():
             return _Failed(failure.reason, str(failure))
         case RunError():

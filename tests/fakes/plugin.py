@@ -14,7 +14,7 @@ matters, that a batch which comes again answers as the first time and is not app
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import grpc
 from google.protobuf import json_format
 
+from libs.errors import Refused
 from libs.gen.cohort.v1 import destination_pb2, destination_pb2_grpc
 from libs.rpc.server import Server
 
@@ -44,6 +45,10 @@ class Plugin(destination_pb2_grpc.DestinationServiceServicer):
         self.wants = wants
         self.batch = batch
         self.refuse: set[str] = set()
+        self.reason: Callable[[str], str] = lambda customer_id: "NO_CONSENT"
+        """Why a customer is rejected."""
+        self.refuse_with = ""
+        """The reason, of ErrorInfo, with which the next batch is refused as a whole."""
         self.troubles: list[grpc.StatusCode] = []
         self.lose_answers = 0
         """How many batches are applied and then answered UNAVAILABLE."""
@@ -87,6 +92,8 @@ class Plugin(destination_pb2_grpc.DestinationServiceServicer):
     ) -> destination_pb2.ApplyBatchResponse:
         """Apply a batch once, removals first, and answer a repeat as the first time."""
         await self._fail(context)
+        if self.refuse_with:
+            raise Refused(self.refuse_with, "canary-words of the plug-in")
         self.requests.append(request)
         audience = self._audiences[request.audience]
         place = request.run_id, request.batch_seq
@@ -109,7 +116,7 @@ class Plugin(destination_pb2_grpc.DestinationServiceServicer):
             answer.accepted += 1
         for member in request.adds:
             if member.customer_id in self.refuse:
-                answer.rejected.add(customer_id=member.customer_id, reason="NO_CONSENT")
+                answer.rejected.add(customer_id=member.customer_id, reason=self.reason(member.customer_id))
             else:
                 held[member.customer_id] = json_format.MessageToDict(member.data)
                 answer.accepted += 1

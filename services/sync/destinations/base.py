@@ -58,11 +58,15 @@ class Throttled(Passing):
 
 
 class Blocked(DeliveryError):
-    """A failure that lasts until a person does something. `reason` is UPPER_SNAKE, for programs."""
+    """A failure that lasts until a person does something. `reason` is UPPER_SNAKE, for programs.
 
-    def __init__(self, reason: str, message: str) -> None:
+    `logged` is what a log says in its place, which holds no word of a destination.
+    """
+
+    def __init__(self, reason: str, message: str, logged: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+        self.logged = logged or reason
 
 
 @dataclass(frozen=True, slots=True)

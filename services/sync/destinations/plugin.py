@@ -45,6 +45,11 @@ NEEDS_A_PERSON = {
 }
 """Statuses that stay until somebody changes something, and the reason where the plug-in names none."""
 REASON = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
+MOST_REASONS = 20
+"""Different reasons that a run takes from a plug-in: each is kept with the run, and shown."""
+LONG = 8
+"""Characters of what was sent that are looked for anywhere in a reason; fewer only as words of it."""
+OTHER = re.compile(r"[^A-Z0-9]+")
 
 T = TypeVar("T")
 
@@ -58,6 +63,7 @@ class PluginTarget(Feed):
     def __init__(self, settings: PluginSettings, patience: Patience, addresses: Sequence[str]) -> None:
         self._target = settings.target
         self._patience = patience
+        self._reasons: set[str] = set()
         self._channel = connect_at(settings.target, addresses)
         self._stub: Any = destination_pb2_grpc.DestinationServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
@@ -106,8 +112,11 @@ class PluginTarget(Feed):
             removes=[_member(removal.customer_id, removal.key) for removal in page.removes],
             mode=str(page.opening.mode),
         )
-        answer = await self._call("ApplyBatch", request)
-        refused = {one.customer_id: _reason(one.reason) for one in answer.rejected}
+        answer = await self._call("ApplyBatch", request, sent=request)
+        reasons = {
+            reason: self._reason(reason, request) for reason in {one.reason for one in answer.rejected}
+        }
+        refused = {one.customer_id: reasons[one.reason] for one in answer.rejected}
         sent = {add.customer_id for add in page.adds} | {removal.customer_id for removal in page.removes}
         if not refused.keys() <= sent:
             raise DeliveryError(f"the plug-in at {self._target} rejected customers it was not sent")
@@ -141,32 +150,40 @@ class PluginTarget(Feed):
         )
         return described
 
-    async def _call(self, method: str, request: Any, attempts: int | None = None) -> Any:
+    async def _call(self, method: str, request: Any, attempts: int | None = None, sent: Any = None) -> Any:
         async def once() -> Any:
             self.attempts += 1
             try:
                 return await getattr(self._stub, method)(request, timeout=self._patience.upload_timeout)
             except grpc.RpcError as error:
-                raise self._failure(Failure.of(error)) from None
+                raise self._failure(Failure.of(error), sent) from None
 
         attempt: Callable[[], Awaitable[Any]] = once
         return await persist(
             attempt, self._patience, "the plug-in", attempts=attempts, check_going=self.check_going
         )
 
-    def _failure(self, failure: Failure) -> DeliveryError:
-        """Say what a failed call means for a run."""
-        reason = failure.reason if REASON.fullmatch(failure.reason) else ""
+    def _reason(self, reason: str, sent: Any) -> str:
+        """Return a reason as it may be kept and shown: not what was sent, and not one more than there may be."""
+        if not _is_reason(reason, sent) or (
+            reason not in self._reasons and len(self._reasons) >= MOST_REASONS
+        ):
+            return REFUSED
+        self._reasons.add(reason)
+        return reason
+
+    def _failure(self, failure: Failure, sent: Any) -> DeliveryError:
+        """Say what a failed call means for a run; `sent` is the batch that it answers, if it is one."""
+        reason = failure.reason if _is_reason(failure.reason, sent) else ""
         said = f"the plug-in at {self._target} answered {failure.code.name}" + (
             f" {reason}" if reason else ""
         )
         if failure.code in PASSING:
             return Passing(said, failure.retry_after)
         if failure.code in NEEDS_A_PERSON:
-            return Blocked(
-                reason or NEEDS_A_PERSON[failure.code],
-                f"{said}: somebody has to put it right there, then resume the sync",
-            )
+            own = NEEDS_A_PERSON[failure.code]
+            message = f"{said}: somebody has to put it right there, then resume the sync"
+            return Blocked(reason or own, message, own)
         return DeliveryError(said)
 
 
@@ -183,5 +200,17 @@ def _member(customer_id: str, key: bytes) -> event_pb2.Member:
     return member
 
 
-def _reason(reason: str) -> str:
-    return reason if REASON.fullmatch(reason) else REFUSED
+def _is_reason(reason: str, sent: Any) -> bool:
+    """Say whether something is a reason, and holds nothing of the customers of a batch, ids and values alike."""
+    if not REASON.fullmatch(reason):
+        return False
+    if sent is None:
+        return True
+    bare = OTHER.sub("_", reason)
+    for member in (*sent.adds, *sent.removes):
+        values = (value.string_value for value in member.data.fields.values())
+        for held in (member.customer_id, *values):
+            name = OTHER.sub("_", held.upper()).strip("_")
+            if name and (f"_{name}_" in f"_{bare}_" or (len(name) >= LONG and name in bare)):
+                return False
+    return True
