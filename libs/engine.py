@@ -263,6 +263,11 @@ class Engine:
         """Return the bytes in use in the event log: events, profiles, dictionaries and what belongs to them."""
         return self._log.environment.used_bytes()
 
+    @property
+    def trouble(self) -> str:
+        """Why the last commit failed, where it did and none has succeeded since; "" elsewhere."""
+        return self._writer.trouble if self._writer else ""
+
     def why_not_writable(self) -> str:
         """Say why events would not be written; "" where they would. After trouble it tries to write, 1 MB."""
         if self._writer is None:

@@ -215,7 +215,7 @@ class Process:
                 self.use,
                 self.clock,
                 calls=self.calls.summaries,
-                services=lambda: self.readiness.reasons,
+                services=partial(self._services, project.project_id, engine),
                 opened=self._made,
                 log_bytes=self._log_bytes,
             )
@@ -255,6 +255,13 @@ class Process:
     def _quota(self, project_id: str) -> Quota:
         """Return what a project may take, as it is now."""
         return self.directory.contents().projects[project_id].quota
+
+    def _services(self, project_id: str, engine: Engine) -> dict[str, str]:
+        """Return why services do not serve; to projects but the first of ingest as far as it is their own affair."""
+        reasons = self.readiness.reasons
+        if project_id == DEFAULT:
+            return reasons
+        return dict.fromkeys(reasons, "") | {INGEST.full_name: engine.trouble}
 
     def _log_bytes(self, project_id: str) -> int | None:
         """Return what a project's log takes; None where it is not open."""

@@ -193,10 +193,16 @@ class Change:
         )
 
     def add_key(self, key: ApiKey) -> ApiKey:
-        """Keep a new key under an id greater than all before it, as keys are listed by age; return it so."""
-        count = int(self._txn.get(COUNTER, b"0", db=self._environment.meta)) + 1
-        self._txn.put(COUNTER, b"%d" % count, db=self._environment.meta)
-        kept = msgspec.structs.replace(key, key_id=f"key_{count:010x}{secrets.token_hex(4)}")
+        """Keep a new key under an id greater than those of its project before it; return it so.
+
+        Each project has a count of its own, which tells nothing of others, and so have the operator's keys; a project
+        of before goes on from where all were counted together.
+        """
+        own = COUNTER + b" " + (b"*" if key.operator else key.project_id.encode())
+        before = self._txn.get(own, db=self._environment.meta)
+        count = int(before or self._txn.get(COUNTER, b"0", db=self._environment.meta)) + 1
+        self._txn.put(own, b"%d" % count, db=self._environment.meta)
+        kept = msgspec.structs.replace(key, key_id=f"key_{count:010x}{secrets.token_hex(8)}")
         self.put_key(kept)
         return kept
 

@@ -103,7 +103,7 @@ class AdminServicer(admin_pb2_grpc.AdminServiceServicer):
         if held:
             keys, token, first = held
         else:
-            there = self._directory.contents().keys
+            there = sorted(self._directory.contents().keys, key=lambda key: (key.create_time, key.key_id))
             keys = tuple(k for k in there if k.project_id == project_id and shows(k, caller()))
             first = 0
             token = self._keys.keep(request, keys) if len(keys) > limit else b""

@@ -1,11 +1,14 @@
 """How do our records look on the wire? Writes protobuf; a secret has no way into it."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.gen.cohort.v1 import sync_pb2
+from libs.rpc.access import caller
+from libs.rpc.scopes import Scope
 from services.sync.model import (
     Cron,
     Daily,
@@ -26,7 +29,10 @@ from services.sync.previewing import Preview
 
 
 def destination(record: Destination) -> sync_pb2.Destination:
-    """Write a destination, without its secrets."""
+    """Write a destination, without its secrets.
+
+    The URL of a webhook, which may be a secret itself, is whole for who may change it alone.
+    """
     message = sync_pb2.Destination(
         destination_id=record.destination_id,
         name=record.name,
@@ -35,7 +41,7 @@ def destination(record: Destination) -> sync_pb2.Destination:
     )
     match record.settings:
         case WebhookSettings(url):
-            message.webhook.url = url
+            message.webhook.url = url if Scope.MANAGE in caller().scopes else _masked(url)
         case FileSettings(path, file_format):
             message.file.path = path
             message.file.format = getattr(sync_pb2.FileDestination, file_format)
@@ -54,6 +60,12 @@ def destination(record: Destination) -> sync_pb2.Destination:
                 )
             )
     return message
+
+
+def _masked(url: str) -> str:
+    """Return where a webhook is, without what may be secret about it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/…"
 
 
 def sync(record: Sync, last_run: Run | None) -> sync_pb2.Sync:

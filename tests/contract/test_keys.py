@@ -253,3 +253,17 @@ def test_a_server_holds_so_many_projects_and_no_more(api: Client, monkeypatch: p
     api.call("CreateProject", {"project": {"projectId": "a"}}, metadata=BEARER)
     failed = api.failure("CreateProject", {"project": {"projectId": "b"}}, metadata=BEARER)
     assert (failed.code, failed.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_PROJECTS")
+
+
+def test_the_ids_of_a_projects_keys_tell_nothing_of_other_projects(api: Client) -> None:
+    api.call("CreateProject", {"project": {"projectId": "acme"}}, metadata=BEARER)
+
+    def number(project: str) -> int:
+        wanted = {"apiKey": {"name": "k", "scopes": ["read"], "projectId": project}}
+        made_key = api.call("CreateApiKey", wanted, metadata=BEARER)["apiKey"]["keyId"]
+        return int(made_key.removeprefix("key_")[:10], 16)
+
+    first = number("acme")
+    for _ in range(3):
+        number("default")
+    assert number("acme") == first + 1
