@@ -43,6 +43,8 @@ from libs.storage.wipe import Busy
 
 SHARD = "0"
 """The name of the one shard there is."""
+SETTLE_SECONDS = 5.0
+"""How long the last acknowledgement may wait for the compaction behind it."""
 
 
 STRING_BYTES = 139
@@ -325,17 +327,19 @@ class Engine:
         return self._log.changed_since(since, until) if since <= until else None
 
     def erasures(self, after: bytes = b"") -> list[tuple[bytes, Erasure]]:
-        """Return (key, erasure) of those not yet acknowledged by destinations, oldest first, behind a key."""
+        """Return (key, erasure) of those of which something is left somewhere, oldest first, behind a key."""
         with self._log.environment.read() as txn:
             return list(self._log.erasures.pending(txn, after))
 
     def pending_erasures(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return which of these keys are of erasures not yet acknowledged."""
         with self._log.environment.read() as txn:
-            return {key for key in keys if self._log.erasures.is_pending(txn, key)}
+            return {key for key in keys if self._log.erasures.is_unacknowledged(txn, key)}
 
     def confirm_erasure(self, key: bytes, request: tuple[str, bytes] | None) -> None:
-        """Note that no destination holds an erased customer. Raises `Missing`, `Overloaded`.
+        """Note that no destination holds an erased customer, and have the bytes removed soon.
+
+        Raises `Missing`, `Overloaded`.
 
         `request` is (request_id, fingerprint) where the client named it: a repeat changes nothing.
         """
@@ -344,10 +348,19 @@ class Engine:
             self._log.environment.mark_erased(txn)
             if request and self._requests.find(txn, *request, now) is not None:
                 return
-            if not self._log.erasures.confirm(txn, key):
+            if not self._log.erasures.acknowledge(txn, key):
                 raise no_such_erasure()
             if request:
                 self._requests.record(txn, *request, now, b"")
+        if self._compactions:
+            self._compactions.soon()
+
+    def settle_erasures(self) -> None:
+        """Where no erasure waits for a destination, wait for the compaction behind them, some seconds at most."""
+        with self._log.environment.read() as txn:
+            is_waiting = self._log.erasures.any_unacknowledged(txn)
+        if self._compactions and not is_waiting:
+            self._compactions.settle(SETTLE_SECONDS)
 
     def events(self, log_rows: NDArray[np.int64]) -> list[LoggedEvent]:
         """Read events back as they were sent, in the order of their log rows given."""

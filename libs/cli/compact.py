@@ -17,9 +17,9 @@ def register(app: typer.Typer) -> None:
 def compact(context: typer.Context, as_json: Json = False) -> None:
     """Remove from the event log and the files beside it what is left of erased customers, now.
 
-    A server does so by itself at its start and every hour (--compact-every of `cohort serve`). Ids stay until all
-    destinations have acknowledged: see `cohort customers erasures`. The cohort and sync services clean their own
-    folders as they follow an erasure.
+    A server does so by itself at its start, when destinations have acknowledged, and every hour (--compact-every of
+    `cohort serve`). Ids stay until all destinations have acknowledged: see `cohort customers erasures`. The cohort
+    and sync services clean their own folders as they follow an erasure.
 
     Example: cohort compact
     """

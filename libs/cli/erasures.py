@@ -34,8 +34,8 @@ def delete(
 ) -> None:
     """Erase customers for good: profiles, events, memberships, and, through sync, what destinations hold.
 
-    They are in no answer as soon as this returns. Destinations follow within minutes (see `cohort customers
-    erasures`), the bytes on disk with the next compaction. An id that nobody has is passed over.
+    They are in no answer as soon as this returns. Destinations follow within minutes, and then the bytes on disk: see
+    `cohort customers erasures`. An id that nobody has is passed over.
 
     Example: cohort customers delete customer-17 customer-18
     """
@@ -62,11 +62,11 @@ def delete(
 def list_erasures(
     context: typer.Context, limit: Limit = 20, everything: Everything = False, as_json: Json = False
 ) -> None:
-    """List erasures that destinations have not all acknowledged yet, oldest first, and what each waits for.
+    """List erasures of which something is left somewhere, oldest first, and what each waits for.
 
     The sync service works through them every few seconds; a destination that does not answer keeps one here. Where
-    no sync service runs, nobody acknowledges: see `cohort customers confirm`. At the end it says whether bytes of
-    anybody erased wait for the next compaction (`cohort compact`).
+    no sync service runs, nobody acknowledges: see `cohort customers confirm`. Behind that a compaction takes the
+    bytes off the disk, by itself or by `cohort compact`; who is listed no more is gone.
 
     Example: cohort customers erasures --all --json
     """
@@ -95,8 +95,8 @@ def confirm(
 ) -> None:
     """Say that no destination holds erased customers any more, where no sync service does.
 
-    For installations without a sync service, and for destinations that will never answer again. The erasure is
-    listed no more, and the next compaction removes the id from disk: nobody can be removed by it from then on.
+    For installations without a sync service, and for destinations that will never answer again. The next compaction
+    removes the id from disk: nobody can be removed by it from then on.
 
     Example: cohort customers confirm --all
     """
@@ -106,7 +106,7 @@ def confirm(
     if everything:
         request = ingest_pb2.ListErasuresRequest()
         listed = listing(stub.ListErasures, request, "erasures", limit=0, everything=True).erasures
-        erasures = [one.erasure_id for one in listed]
+        erasures = [one.erasure_id for one in listed if not one.acknowledged]
     wanted = list(dict.fromkeys(erasures or []))
     if wanted and can_ask(yes):
         who = count(len(wanted), "erasure")

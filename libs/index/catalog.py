@@ -1,8 +1,9 @@
 """What is there to build rules from? Event types, their attributes, kinds, ranges and most frequent values.
 
 Read from a snapshot at each call. Segments know how often each of their strings occurs, so what is read is their
-distinct values and not their events, but for numbers of which most are distinct; tails are counted. Strings are
-looked at only where they are shown or completed (`completion`).
+distinct values and not their events, but for numbers of which most are distinct; tails are counted, and so is a
+part that has events of erased customers, until a compaction has taken them out. Strings are looked at only where they
+are shown or completed (`completion`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyroaring import BitMap
 
 from libs.events.batch import Kind, Scalar
 from libs.events.predefined import EVENT_ATTRIBUTES, EVENT_TYPES, PROFILE_ATTRIBUTES
-from libs.index import access
+from libs.index import access, roaring
 from libs.index.access import Question
 from libs.index.columns import Column, NumberColumn, StringColumn
 from libs.index.completion import Completion, begins
@@ -119,14 +121,58 @@ def index_bytes(snapshot: Snapshot) -> dict[str, int]:
 def read_catalog(snapshot: Snapshot, asked: Asked, completion: Completion) -> Catalog:
     """Summarise what is asked for of a snapshot."""
     reader = _Reader(snapshot, asked, completion)
-    held = {snapshot.names[number]: parts for number, parts in snapshot.parts.items() if any(map(len, parts))}
+    held = {
+        snapshot.names[number]: seen
+        for number, parts in snapshot.parts.items()
+        if (seen := [each for each in (_Seen.of(part, snapshot.erased) for part in parts) if each.events])
+    }
     wanted = sorted(filter(asked.wants_type, held), key=lambda name: (name not in EVENT_TYPES, name))
     types = {name: reader.event_type(held[name]) for name in wanted[: asked.max_names]}
     profiles = {} if asked.event_type else reader.profiles()
     everyone = snapshot.universe(FOREVER)
     return Catalog(
-        types, profiles, len(everyone), sum(len(part) for parts in held.values() for part in parts)
+        types, profiles, len(everyone), sum(each.events for seen in held.values() for each in seen)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A part without the events of who was erased: `kept` says which are there, None: all."""
+
+    part: Part
+    kept: NDArray[np.bool_] | None
+    events: int
+
+    @classmethod
+    def of(cls, part: Part, erased: BitMap) -> "_Seen":
+        """See a part; one that has nobody erased costs a look at who is in it."""
+        if not len(part) or not erased:
+            return cls(part, None, len(part))
+        kept = np.ones(len(part), np.bool_)
+        if isinstance(part, Segment):
+            gone = part.customers & erased
+            if gone:
+                kept[part.rows_of(roaring.to_array(gone))[1]] = False
+        else:
+            kept = ~np.isin(part.customer, roaring.to_array(erased))
+        return cls(part, None if kept.all() else kept, int(np.count_nonzero(kept)))
+
+    def ends(self) -> tuple[int, int]:
+        """Return the first and last time, ms."""
+        part = self.part
+        if isinstance(part, Segment):
+            if self.kept is None:
+                return part.first_time, part.last_time
+            times = part.times(np.flatnonzero(self.kept))
+        else:
+            times = part.time if self.kept is None else part.time[self.kept]
+        return int(times.min()), int(times.max())
+
+    def column(self, column: Column | NDArray[Any]) -> Column | NDArray[Any]:
+        """Return a column of the part; plain values where some are left out."""
+        if self.kept is None:
+            return column
+        return (column if isinstance(column, np.ndarray) else column.decoded())[self.kept]
 
 
 class _Reader:
@@ -137,19 +183,19 @@ class _Reader:
         self._asked = asked
         self._completion = completion
 
-    def event_type(self, parts: Sequence[Part]) -> EventTypeSummary:
+    def event_type(self, seen: Sequence[_Seen]) -> EventTypeSummary:
         columns: dict[ColumnKey, list[Any]] = {}
-        for part in parts:
-            held: Mapping[ColumnKey, Any] = part.columns
+        for each in seen:
+            held: Mapping[ColumnKey, Any] = each.part.columns
             for key, column in held.items():
                 if self._asked.wants(self._snapshot.names[key[0]]):
-                    columns.setdefault(key, []).append(column)
-        firsts = [p.first_time if isinstance(p, Segment) else int(p.time.min()) for p in parts]
-        lasts = [p.last_time if isinstance(p, Segment) else int(p.time.max()) for p in parts]
-        question = Question(parts, None, EVER, FOREVER, self._snapshot.customers)
+                    columns.setdefault(key, []).append(each.column(column))
+        firsts, lasts = zip(*(each.ends() for each in seen), strict=True)
+        question = Question([each.part for each in seen], None, EVER, FOREVER, self._snapshot.customers)
         customers = len(access.exists(question, question.steps(BITMAPS)) - self._snapshot.erased)
         attributes = self._attributes(columns, EVENT_ATTRIBUTES)
-        return EventTypeSummary(sum(map(len, parts)), customers, min(firsts), max(lasts), attributes)
+        events = sum(each.events for each in seen)
+        return EventTypeSummary(events, customers, min(firsts), max(lasts), attributes)
 
     def profiles(self) -> dict[str, dict[Kind, KindSummary]]:
         profiles = self._snapshot.profiles

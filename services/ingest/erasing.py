@@ -5,7 +5,7 @@ from collections.abc import Callable
 from libs.errors import Invalid
 from libs.events.erasures import Erasure, no_such_erasure, read_id, write_id
 from libs.gen.cohort.v1 import ingest_pb2
-from services.ingest.waiting import Report, write_report
+from services.ingest.waiting import ACKNOWLEDGED, Report, write_report
 
 
 def read_erasure(request: ingest_pb2.DeleteCustomersRequest) -> list[str]:
@@ -33,5 +33,6 @@ def write_erasure(
         erasure_id=write_id(key), customer_id=erasure.customer_id, revision=token(erasure.revision)
     )
     written.create_time.FromMilliseconds(erasure.create_time)
-    write_report(report, written)
+    written.acknowledged = erasure.acknowledged
+    write_report(ACKNOWLEDGED if erasure.acknowledged else report, written)
     return written

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
+from libs import blocking
 from libs.clock import Clock
 from libs.engine import Engine
 from libs.errors import Invalid, Missing
@@ -163,7 +164,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def ListErasures(
         self, request: ingest_pb2.ListErasuresRequest, context: Context
     ) -> ingest_pb2.ListErasuresResponse:
-        """List the erasures that are not acknowledged, oldest first."""
+        """List the erasures of which something is left somewhere, oldest first."""
         limit = page_size(request.page_size)
         held = self._erasures.find(request)
         if held:
@@ -187,6 +188,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Note that no destination holds an erased customer."""
         key = read_erasure_id(request)
         await asyncio.to_thread(self._engine.confirm_erasure, key, _request_key(request))
+        await blocking.call(self._engine.settle_erasures)
         return ingest_pb2.ConfirmErasureResponse()
 
     async def ReportErasures(

@@ -38,6 +38,8 @@ class Report:
 
 
 NOTHING_SAID = Report((Wait("", "", "", NO_REPORT),), 0)
+ACKNOWLEDGED = Report((Wait("", "", "", "COMPACTION"),), 0)
+"""Of an erasure that no destination keeps: the bytes are still to go."""
 
 
 class Waiting:

@@ -57,10 +57,14 @@ class Erasures:
         self._credentials = credentials
 
     async def page(self, token: str = "") -> tuple[list[Erasure], str]:
-        """Return some that are not acknowledged, oldest first, and the token of the next ones, "" at the end."""
+        """Return those of a page that are not acknowledged, and the token of the next page, "" at the end."""
         request = ingest_pb2.ListErasuresRequest(page_size=PAGE, page_token=token)
         answer = await self._call("ListErasures", request)
-        found = [Erasure(one.erasure_id, one.customer_id, one.revision) for one in answer.erasures]
+        found = [
+            Erasure(one.erasure_id, one.customer_id, one.revision)
+            for one in answer.erasures
+            if not one.acknowledged
+        ]
         return found, answer.next_page_token
 
     async def confirm(self, erasure_id: str) -> None:

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,9 +72,20 @@ def same(
 
 
 @settings(max_examples=150, deadline=None)
-@given(strategies.scenes, SPLITS, PREFIXES, st.sampled_from([1, 2, 20]))
-def test_the_catalog_counts_what_there_is(scene: Scene, split: Split, prefix: str, limit: int) -> None:
+@given(strategies.scenes, SPLITS, PREFIXES, st.sampled_from([1, 2, 20]), st.sets(st.integers(0, 4)))
+def test_the_catalog_counts_what_there_is_without_who_was_erased(
+    scene: Scene, split: Split, prefix: str, limit: int, places: set[int]
+) -> None:
     engine, world = indexed(scene.world, *split), scene.world
+    known = sorted({each.customer_id for each in world.events} | world.profiles.keys())
+    gone = {known[place] for place in places if place < len(known)}
+    if gone:
+        engine.index.erase(np.array(sorted(map(engine.customers.add, gone)), np.uint32))
+        world = replace(
+            world,
+            events=tuple(event for event in world.events if event.customer_id not in gone),
+            profiles={who: data for who, data in world.profiles.items() if who not in gone},
+        )
     completion = Completion(engine.values)
     for attribute in ("", "x") if not prefix else ("x",):
         catalog = read_catalog(engine.snapshot(), Asked("", False, attribute, prefix, limit), completion)

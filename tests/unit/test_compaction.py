@@ -18,6 +18,7 @@ from libs.events.batch import Upsert
 from libs.events.commit import Receipt, Submission
 from libs.events.log import EventLog
 from libs.index.calendar import Calendar
+from libs.index.catalog import Asked
 from libs.index.merge import merge_in_process
 from libs.index.plan import EVER, All, Did
 from libs.storage.environment import Environment
@@ -187,13 +188,67 @@ def test_the_id_stays_until_destinations_have_acknowledged(tmp_path: Path) -> No
     send(engine, Submission(batch=collect([Event("the-customer", "view", NOW, {"own": "the-value"})])))
     send(engine, Submission(erase=["the-customer"]))
     done = engine.compact()
-    assert (done.customers, done.events, done.strings) == (1, 1, 2)
+    assert (done.customers, done.events, done.strings) == (1, 1, 4)  # the names "view" and "own" too
     assert {each for _, each in left_of(tmp_path, {"the-customer", "the-value"})} == {"the-customer"}
     assert [erasure.customer_id for _, erasure in engine.erasures()] == ["the-customer"]
     confirm_all(engine)
     assert engine.wants_compaction()
+    [(_, erasure)] = engine.erasures()
+    assert erasure.acknowledged
     engine.compact()
+    assert engine.erasures() == []
     assert left_of(tmp_path, {"the-customer", "the-value"}) == []
+    engine.close()
+
+
+def test_names_that_nobody_uses_any_more_go_and_come_back_as_new_ones(tmp_path: Path) -> None:
+    engine = started(tmp_path)
+    for number in range(2 * SEAL_ROWS):
+        send(engine, Submission(batch=collect([Event(f"c-{number}", "view", NOW, {"price": 1.0})])))
+    odd = {"text-of-one": "x", "number-of-one": 0.5, "flag-of-one": False}
+    events = [Event("one", event_type, NOW, odd) for event_type in ("type-of-one", "view")]
+    send(engine, Submission(batch=collect(events)))
+    profiles = {"one": {"profile-of-one": True, "city": "Pune"}, "c-1": {"city": "Pune"}}
+    send(engine, Submission(upserts=[Upsert(who, data) for who, data in profiles.items()]))
+    engine.settle()
+    names = {"type-of-one", *odd, "profile-of-one"}
+    assert {each for _, each in left_of(tmp_path, names)} == names
+    send(engine, Submission(erase=["one"]))
+    confirm_all(engine)
+    engine.compact()
+    assert left_of(tmp_path, names) == []
+    for again in range(2):
+        snapshot = engine.snapshot()
+        assert len(engine.evaluate(Did("view", None, EVER, NOW + 1), snapshot, NOW)) == 2 * SEAL_ROWS
+        assert not engine.evaluate(Did("type-of-one", None, EVER, NOW + 1), snapshot, NOW)
+        catalog = engine.catalog(snapshot, Asked())
+        assert (set(catalog.event_types), set(catalog.profile_attributes)) == ({"view"}, {"city"})
+        if not again:
+            engine.close()
+            engine = started(tmp_path)
+    send(engine, Submission(batch=collect([Event("two", "type-of-one", NOW, odd)])))
+    send(engine, Submission(upserts=[Upsert("two", {"profile-of-one": True})]))
+    snapshot = engine.snapshot()
+    found = engine.evaluate(Did("type-of-one", None, EVER, NOW + 1), snapshot, NOW)
+    assert engine.customer_ids(list(found)) == ["two"]
+    assert set(engine.catalog(snapshot, Asked()).event_types["type-of-one"].attributes) == set(odd)
+    engine.close()
+
+
+def test_an_acknowledgement_has_a_compaction_follow_and_the_last_one_waits_for_it(tmp_path: Path) -> None:
+    engine = Engine(
+        EventLog(tmp_path), Calendar(ZoneInfo("UTC")), lambda: NOW, writable=True, compact_every=3600.0
+    )
+    for who in ("ann", "bob"):
+        send(engine, Submission(batch=collect([Event(who, "view", NOW, {"own": f"{who}-value"})])))
+    send(engine, Submission(erase=["ann", "bob"]))
+    (first, _), (second, _) = engine.erasures()
+    engine.confirm_erasure(first, None)
+    engine.settle_erasures()  # at once: bob's waits for a destination
+    engine.confirm_erasure(second, None)
+    engine.settle_erasures()
+    assert engine.erasures() == []
+    assert left_of(tmp_path, {"ann-value", "bob-value"}) == []
     engine.close()
 
 

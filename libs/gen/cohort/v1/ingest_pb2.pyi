@@ -191,20 +191,22 @@ class ListErasuresRequest(_message.Message):
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., with_compaction: _Optional[bool] = ...) -> None: ...
 
 class Erasure(_message.Message):
-    __slots__ = ("erasure_id", "customer_id", "create_time", "revision", "waits_for", "report_time")
+    __slots__ = ("erasure_id", "customer_id", "create_time", "revision", "waits_for", "report_time", "acknowledged")
     ERASURE_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     REPORT_TIME_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     erasure_id: str
     customer_id: str
     create_time: _timestamp_pb2.Timestamp
     revision: str
     waits_for: _containers.RepeatedCompositeFieldContainer[ErasureWait]
     report_time: _timestamp_pb2.Timestamp
-    def __init__(self, erasure_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[str] = ..., waits_for: _Optional[_Iterable[_Union[ErasureWait, _Mapping]]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    acknowledged: bool
+    def __init__(self, erasure_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[str] = ..., waits_for: _Optional[_Iterable[_Union[ErasureWait, _Mapping]]] = ..., report_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., acknowledged: _Optional[bool] = ...) -> None: ...
 
 class ErasureWait(_message.Message):
     __slots__ = ("sync_id", "destination_id", "destination_name", "reason")

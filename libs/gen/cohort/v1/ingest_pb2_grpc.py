@@ -177,17 +177,17 @@ class IngestServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListErasures(self, request, context):
-        """Lists erasures that some destination may not have acknowledged yet: what the sync service works through.
-        INVALID_ARGUMENT: a bad page token.
+        """Lists erasures of which something is left: at a destination that has not acknowledged yet, which the sync service
+        works through, or on disk. INVALID_ARGUMENT: a bad page token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmErasure(self, request, context):
-        """Records that no destination holds an erased customer any more; the sync service calls it. The erasure is
-        listed no more, and the next compaction removes the last of the id. NOT_FOUND: ERASURE_NOT_FOUND.
-        INVALID_ARGUMENT: REQUEST_ID_REUSED.
+        """Records that no destination holds an erased customer any more; the sync service calls it. A compaction follows by
+        itself, removes the last of the id, and takes the erasure off the list; the last of those that are to be confirmed
+        waits for it, some seconds at most. NOT_FOUND: ERASURE_NOT_FOUND. INVALID_ARGUMENT: REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
