@@ -6,7 +6,7 @@ its turn, and a client that does not take its answer can be given up.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from libs.rpc.budget import Budget
 from libs.rpc.door import Door, Names
 from libs.rpc.errors import Context
 from libs.rpc.limits import Limits
-from libs.rpc.scopes import OUTBOUND
+from libs.rpc.scopes import BY_PAGES, OUTBOUND
 from libs.rpc.weight import SMALL_BYTES, Scale, malformed
 
 Serve = Callable[[Context], Awaitable[None]]
@@ -93,7 +93,7 @@ def handler(method: MethodDescriptor, behaviour: Any, doors: Doors, still_open: 
     if method.client_streaming:
         return _streams_in(behaviour, decode, doors)
     if method.server_streaming:
-        return _stream(behaviour, decode, doors)
+        return _stream(behaviour, decode, doors, by_pages=method.full_name in BY_PAGES)
     return _unary(behaviour, decode, doors.outbound if method.full_name in OUTBOUND else doors.calls)
 
 
@@ -187,7 +187,10 @@ def _unary(behaviour: Callable[..., Awaitable[Message]], requests: Requests, doo
     return serve
 
 
-def _stream(behaviour: Callable[..., AsyncGenerator[Message]], requests: Requests, doors: Doors) -> Serve:
+def _stream(
+    behaviour: Callable[..., AsyncGenerator[Message]], requests: Requests, doors: Doors, *, by_pages: bool
+) -> Serve:
+    """Serve a stream of responses; `by_pages`, each is worked on in its turn among the other calls."""
     door, decoded = doors.streams, doors.memory.decoded
 
     async def serve(context: Context) -> None:
@@ -196,7 +199,11 @@ def _stream(behaviour: Callable[..., AsyncGenerator[Message]], requests: Request
             decoded.hold(size)
             try:
                 async with aclosing(behaviour(request, context)) as responses:
-                    async for response in responses:
+                    while True:
+                        async with doors.calls.turn(who) if by_pages else nullcontext():
+                            response = await anext(responses, None)
+                        if response is None:
+                            break
                         await door.patiently(context.write(response.SerializeToString()))
             finally:
                 decoded.let_go(size)

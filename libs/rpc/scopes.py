@@ -68,6 +68,10 @@ OUTBOUND = frozenset(
 """What waits for machines that callers name: at a door of its own, so that nothing else waits for those."""
 
 
+BY_PAGES = frozenset({"cohort.v1.CohortService.StreamMembers", "cohort.v1.CohortService.ResolveMembers"})
+"""Streams of which each message is work: it takes a turn among calls, and none while the client reads."""
+
+
 def scope_of(rpc: str) -> Scope:
     """Return the scope of an RPC by its full name. Raises LookupError for one that the table forgot."""
     try:
