@@ -12,12 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from libs.clock import Clock
 from libs.compaction import Compacted, Compactions, Compactor
-from libs.errors import Corrupt, Invalid, OutOfRange, Refused, Unavailable
+from libs.errors import Corrupt, Invalid, OutOfRange, Refused, Unavailable, frames
 from libs.events import sealing
 from libs.events.batch import Scalar
 from libs.events.commit import Receipt, Submission
@@ -40,6 +41,8 @@ from libs.index.snapshot import Snapshot
 from libs.index.store import SegmentStore
 from libs.storage.requests import IDS, RequestIds
 from libs.storage.wipe import Busy
+
+logger = structlog.get_logger()
 
 SHARD = "0"
 """The name of the one shard there is."""
@@ -203,6 +206,11 @@ class Engine:
             return self._compactor.run()
         except Busy as error:
             raise Unavailable("STORAGE_BUSY", f"{error}; try again when it is done") from error
+        except OSError as error:
+            logger.error("compaction failed", error=type(error).__name__, where=frames(error))
+            raise Unavailable(
+                "STORAGE_FAILED", "what is left could not all be removed; the server's log says why", 5.0
+            ) from error
 
     def wants_compaction(self) -> bool:
         """Say whether anything is left of erased customers, for who may remove it."""

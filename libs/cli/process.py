@@ -234,6 +234,7 @@ class Process:
             masters=Masters(options.data_dir, options.master),
             encrypt=writable and options.encrypt_profiles,
             home=options.data_dir,
+            map_bytes=options.limits.log_map_mib << 20 if writable else None,
         )
         try:
             engine = Engine(

@@ -49,6 +49,8 @@ SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while others wait: a tenth of the default, for steady latencies."""
 
 MOST_PORT = 65_535
+SHORT_KEY = 16
+"""Characters below which a key of one's own can be guessed."""
 DAY_MS = 86_400_000
 DEFAULT_DATA = Path("data")
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -275,6 +277,8 @@ def _run(
     compact_every: float = 0.0,
 ) -> None:
     """Check the options, then serve until told to stop."""
+    from structlog import get_logger
+
     from libs import tracing
     from libs.cli.process import Options, Process
     from libs.errors import Fault
@@ -289,6 +293,10 @@ def _run(
     except UnknownLimitError as error:
         raise Failed(f"--limit: {error}") from None
     configure(guards.log_level)
+    if api_key and len(api_key) < SHORT_KEY:
+        get_logger().warning(
+            "COHORT_API_KEY is short", advice="openssl rand -base64 32 makes one nobody guesses"
+        )
     take_over()
     _allow_files()
     keep_private()

@@ -16,7 +16,7 @@ from libs.cli.meter import Meter
 from libs.cli.options import Json, MasterKeyFile
 from libs.cli.output import count, note, say
 from libs.cli.parts import Part, damaged_notes, disk_bytes, missing_from, parts_of
-from libs.storage.master_key import FILE_VARIABLE, VARIABLE
+from libs.storage.master_key import FILE_NAME, FILE_VARIABLE, VARIABLE, KeyFault, kept
 from libs.storage.verify import REBUILT, RESTORE
 
 DataDir = Annotated[Path, typer.Option("--data-dir", help="The data directory; a server may run on it.")]
@@ -64,6 +64,14 @@ def find_damage(data_dir: Path, master_key_file: Path | None = None) -> Found:
     """Check every part of a data directory, with progress. A key that was given is tried on what is sealed."""
     parts = parts_of(data_dir)
     found = Found()
+    try:
+        kept(data_dir)
+    except KeyFault as error:
+        key = str(data_dir / FILE_NAME)
+        found.damage.append(
+            {"path": key, "what": str(error), "advice": "bring it back from where you keep it"}
+        )
+        return found
     for path in missing_from(data_dir):
         what = "it is not there, and was made here: start no server, which would refuse to"
         found.damage.append({"path": str(path), "what": what, "advice": RESTORE})

@@ -86,16 +86,20 @@ class LoggedEvent:
     data: dict[str, Scalar]
 
 
-def open_environment(folder: Path, *, readonly: bool = False, home: Path | None = None) -> Environment:
+def open_environment(
+    folder: Path, *, readonly: bool = False, home: Path | None = None, map_bytes: int | None = None
+) -> Environment:
     """Open the environment of a log in a data directory, as yet locked. Raises `StorageError`, `Overloaded`."""
-    return Environment(folder, "event log", VERSION, TABLES, readonly=readonly, home=home)
+    return Environment(
+        folder, "event log", VERSION, TABLES, readonly=readonly, home=home, map_bytes=map_bytes
+    )
 
 
 class EventLog:
     """The log of one project. With `readonly`, another process writes it; raises `Absent` where none has.
 
     `masters` has the key of a log whose profiles are sealed (`KeyFault` where it is not the one); with `encrypt`
-    those of a log that is not are sealed now. `home` is the data directory.
+    those of a log that is not are sealed now. `home` is the data directory, `map_bytes` the most the log may come to.
     """
 
     def __init__(
@@ -106,8 +110,9 @@ class EventLog:
         masters: Masters | None = None,
         encrypt: bool = False,
         home: Path | None = None,
+        map_bytes: int | None = None,
     ) -> None:
-        self.environment = open_environment(folder, readonly=readonly, home=home)
+        self.environment = open_environment(folder, readonly=readonly, home=home, map_bytes=map_bytes)
         self._readonly = readonly
         self._masters = masters
         self._encrypt = encrypt

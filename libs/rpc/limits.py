@@ -46,6 +46,8 @@ class Limits:
     """Seconds without a call after which a connection is ended; clients connect again by themselves."""
     connection_grace_s: int = 30
     """Seconds more for the calls on such a connection."""
+    log_map_mib: int = 1 << 20
+    """MiB of address space, not memory or disk, that each project's event log may come to."""
     names: int = 10_000
     """Event types and attributes of one project; more are refused."""
 

@@ -311,7 +311,8 @@ class Environment:
         LMDB calls a write that the disk cut short an input/output error, as it calls a disk that fails.
         """
         if isinstance(error, lmdb.MapFullError):
-            what = f"no room to write {self.kind}: its map of {self._map_bytes or MAP_BYTES} bytes is full"
+            size = (self._map_bytes or MAP_BYTES) >> 20
+            what = f"no room to write {self.kind}: it has come to the {size} MiB it may take"
             return Overloaded("STORAGE_FULL", what, 30.0)
         if isinstance(error, DAMAGED):
             return self.damaged(_place(error))

@@ -1,5 +1,6 @@
 """How does a saved cohort look on the wire, and what may a client write into one?"""
 
+import unicodedata
 from typing import Any
 
 from google.protobuf import timestamp_pb2
@@ -71,6 +72,8 @@ def _read_name(sent: cohort_pb2.Cohort) -> str:
         raise Invalid("INVALID_COHORT_NAME", "a cohort needs a name", "cohort.name")
     if len(sent.name.encode()) > MAX_NAME_BYTES:
         raise Invalid("INVALID_COHORT_NAME", f"a name has at most {MAX_NAME_BYTES} bytes", "cohort.name")
+    if any(unicodedata.category(char) == "Cc" for char in sent.name):
+        raise Invalid("INVALID_COHORT_NAME", "a name has no control characters", "cohort.name")
     return sent.name
 
 

@@ -176,7 +176,11 @@ def _check_url(text: str, field: str, what: str) -> None:
         raise Invalid("INVALID_URL", f"{what} cannot be read as one", field) from None
     if url.scheme not in ("http", "https") or not url.host:
         raise Invalid("INVALID_URL", f"{what} begins with http:// or https:// and a host", field)
-    if not (HOST.fullmatch(url.raw_host) or _is_address(url.host)) or not (url.port or 1) <= LAST_PORT:
+    if (
+        not (HOST.fullmatch(url.raw_host) or _is_address(url.host))
+        or url.port == 0
+        or (url.port or 1) > LAST_PORT
+    ):
         raise Invalid("INVALID_URL", f"{what} has no valid host and port", field)
     if url.userinfo:
         raise Invalid("INVALID_URL", "a url is shown to everybody, so it takes no user and password", field)

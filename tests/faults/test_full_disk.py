@@ -105,6 +105,32 @@ def test_a_full_disk_refuses_writers_and_harms_no_reader_until_there_is_room(dis
         api.call("CreateProject", {"project": {"projectId": "p0"}})
 
 
+def test_a_log_that_has_come_to_its_map_refuses_writers_and_harms_no_reader_until_it_may_be_more(
+    tmp_path: Path,
+) -> None:
+    with Server(tmp_path / "data", "", "--limit", "log_map_mib=1") as server:
+        api = Client(server.target)
+        sent = send(api, 0)
+        assert sent >= 200
+        for _ in range(3):
+            assert send(api, sent) == sent
+            assert size(api) == sent, "readers are unharmed"
+        api.call("CreateCohort", {"cohort": {"name": "n", "rule": RULE}})
+        assert api.failure("UpsertCustomers", {"customers": [{"customerId": "a"}]}).reason == "STORAGE_FULL"
+        api.close()
+        assert server.terminate() == 0
+    for more in (1, 2, 64):
+        with Server(tmp_path / "data", "", "--limit", f"log_map_mib={more}") as server:
+            api = Client(server.target)
+            assert size(api) == sent
+            if more == 64:
+                api.send(*events(sent, sent + 200, data={"text": "x" * 600}))
+                assert size(api) == sent + 200
+                assert api.send(*events(0, 200))["duplicates"] == 200
+            api.close()
+            assert server.terminate() == 0
+
+
 def test_a_log_that_fills_the_disk_loses_nothing_though_segments_could_not_be_written(disk: Path) -> None:
     with serving(disk) as (server, api):
         sent = send(api, 0)
