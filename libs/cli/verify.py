@@ -71,7 +71,6 @@ def find_damage(data_dir: Path, master_key_file: Path | None = None) -> Found:
         found.damage.append(
             {"path": key, "what": str(error), "advice": "bring it back from where you keep it"}
         )
-        return found
     for path in missing_from(data_dir):
         what = "it is not there, and was made here: start no server, which would refuse to"
         found.damage.append({"path": str(path), "what": what, "advice": RESTORE})

@@ -34,7 +34,11 @@ CHECKS = {
 def main(data_dir: str, kind: str, folder: str) -> None:
     """Check a part."""
     home = Path(data_dir)
-    given = Given(home, Masters(home, master_key.given(os.environ, None)).present())
+    try:
+        master = Masters(home, master_key.given(os.environ, None)).present()
+    except master_key.KeyFault:
+        master = None  # said by `cohort verify` itself
+    given = Given(home, master)
     for step in steps(kind, Path(folder), given):
         if isinstance(step, int):
             line: dict[str, object] = {"read": step}

@@ -662,6 +662,8 @@ def test_bad_names_descriptions_and_masks_are_refused(api: Client) -> None:
         ({"name": ""}, "INVALID_COHORT_NAME"),
         ({"name": " "}, "INVALID_COHORT_NAME"),
         ({"name": "é" * 129}, "INVALID_COHORT_NAME"),
+        ({"name": "two\nlines"}, "INVALID_COHORT_NAME"),
+        ({"name": "a\0b"}, "INVALID_COHORT_NAME"),
         ({"name": "n", "description": "x" * 4097}, "INVALID_DESCRIPTION"),
     ):
         assert api.failure("CreateCohort", {"cohort": {"rule": did(), **fields}}).reason == reason

@@ -193,3 +193,13 @@ def test_a_damaged_note_is_named_and_written_anew(data: Path) -> None:
     with Server(data) as server:
         assert server.served
     assert cohort("verify", "--data-dir", str(data)).returncode == 0
+
+
+def test_a_damaged_master_key_is_named_and_so_is_what_else_is_damaged(data: Path) -> None:
+    (data / "master.key").write_text("nothing like a key")
+    flip(data / "made" / "cohort", 9)
+    verified = cohort("verify", "--data-dir", str(data))
+    assert verified.returncode == 1
+    assert f"{data}/master.key: " in verified.stdout
+    assert f"{data}/made/cohort: " in verified.stdout
+    assert "nothing like a key" not in verified.stdout

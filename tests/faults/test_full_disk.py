@@ -116,7 +116,8 @@ def test_a_log_that_has_come_to_its_map_refuses_writers_and_harms_no_reader_unti
             assert send(api, sent) == sent
             assert size(api) == sent, "readers are unharmed"
         api.call("CreateCohort", {"cohort": {"name": "n", "rule": RULE}})
-        assert api.failure("UpsertCustomers", {"customers": [{"customerId": "a"}]}).reason == "STORAGE_FULL"
+        large = {"customers": [{"customerId": "a", "data": {"note": "x" * 500_000}}]}
+        assert api.failure("UpsertCustomers", large).reason == "STORAGE_FULL"
         api.close()
         assert server.terminate() == 0
     for more in (1, 2, 64):
