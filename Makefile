@@ -73,8 +73,7 @@ generate: setup
 	$(BIN)/python protos/generate.py
 
 # Everything for development, and what the image needs to run.
-lock:
-	$(BIN)/pip install --quiet uv
+lock: setup
 	$(BIN)/uv pip compile $(LOCK) --all-extras --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) --extra files --extra facebook --output-file requirements-run.lock pyproject.toml
 
