@@ -96,9 +96,9 @@ class Compactor:
         with self._one:
             if self._closed:
                 raise Unavailable("SHUTTING_DOWN", "the server is shutting down")
-            customers = self._log.masked()
-            with self._log.environment.read() as txn:
+            with self._log.environment.read() as txn:  # first: whoever is listed by then is masked too
                 acknowledged = self._log.erasures.acknowledged(txn)
+            customers = self._log.masked()
             events = strings = 0
             if len(customers):
                 self._catch_up()

@@ -3,9 +3,9 @@
 A number once given stays, on disk and in memory. Entries are given out before they are on disk; each commit
 writes those that are not there yet, so a commit that failed leaves only numbers that the next one writes.
 On disk: first number (4 bytes, big-endian) → checked msgpack list of the strings from there, sealed where the cover
-of the dictionary seals. A short list is
-written again with what is new, so that many small commits do not leave many to read. A string that was dropped is
-zeros of the same length there, so that nothing else moves; its number is never given again.
+of the dictionary seals. A short list is written again with what is new, so that many small commits do not leave many
+to read. A string that was dropped is zeros of the same length there, so that nothing else moves; its number is never
+given again.
 """
 
 from bisect import bisect_left

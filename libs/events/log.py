@@ -150,11 +150,6 @@ class EventLog:
         self._data_key = data_key
         return True
 
-    @property
-    def is_sealed(self) -> bool:
-        """Whether profiles and strings of values are sealed."""
-        return self._vault is not None
-
     def cover(self, name: str) -> Cover:
         """Return what covers a table or file, of those that `libs.events.sealing` names."""
         return covering(self._vault, name)

@@ -12,6 +12,8 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -116,7 +118,8 @@ class Store:
                 failpoints.hit("delivered.committed")
             return done
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        loop, context = asyncio.get_running_loop(), copy_context()  # which has whose call it is
+        return await loop.run_in_executor(self._threads, partial(context.run, run))
 
     async def wipe(self) -> None:
         """Overwrite what is left in the file of erased customers, if anything is. Raises `WipeError`."""
